@@ -1,0 +1,142 @@
+"""The exceptions of atlasdb: one root, and each also the builtin that a caller would catch.
+
+A message names the thing, what was expected, what was found, and what to do next::
+
+    AtlasDBError
+    ├── HierarchyError (ValueError)            the structures are not one tree
+    ├── SourceError (ValueError)               an atlas cannot be taken from where it was sought
+    │   ├── ArchiveError                       an archive is damaged, hostile or something else
+    │   ├── PackageError                       a package's files are missing or disagree
+    │   │   └── ShapeError                     a volume has another shape than its atlas
+    │   ├── DownloadError                      a server did not give what was asked for
+    │   └── StrictError                        the ingest check has warnings, and --strict was given
+    ├── LookupFailedError (KeyError)
+    │   ├── UnknownAtlasError                  no such atlas in this home
+    │   ├── UnknownStructureError              no such structure in this atlas
+    │   └── AmbiguousAcronymError              several structures bear this acronym
+    ├── QueryError (ValueError)                a statement that DuckDB refuses
+    └── HomeError (OSError)                    the home cannot be read or written
+        ├── HomeNotFoundError                  there is no database in it
+        ├── HomeBusyError                      another program holds it
+        ├── SchemaVersionError                 its schema is older or newer than this atlasdb
+        └── BlobError                          a volume or mesh is missing, truncated or altered
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class AtlasDBError(Exception):
+    """The root of every error that atlasdb raises on purpose."""
+
+    def __str__(self) -> str:
+        # KeyError would show the repr of its argument.
+        return str(self.args[0]) if self.args else ""
+
+
+class HierarchyError(AtlasDBError, ValueError):
+    """The structures do not form one tree, or their paths contradict their parents."""
+
+
+class SourceError(AtlasDBError, ValueError):
+    """An atlas cannot be taken from where it was sought."""
+
+
+class ArchiveError(SourceError):
+    """An archive is truncated, corrupt, hostile, or no archive at all."""
+
+
+class PackageError(SourceError):
+    """The files of an atlas package are missing, malformed or contradict each other."""
+
+
+class ShapeError(PackageError):
+    """A volume has another shape than the metadata of its atlas say."""
+
+
+class DownloadError(SourceError):
+    """A server could not be reached, or did not give what was asked for."""
+
+
+class StrictError(SourceError):
+    """The ingest check found warnings and the caller asked for none."""
+
+
+class LookupFailedError(AtlasDBError, KeyError):
+    """A name that was asked for is not there, or names several things."""
+
+
+class UnknownAtlasError(LookupFailedError):
+    """The home has no atlas of this name or version."""
+
+
+class UnknownStructureError(LookupFailedError):
+    """The atlas has no structure of this acronym or id."""
+
+
+class AmbiguousAcronymError(LookupFailedError):
+    """Several structures of the atlas bear this acronym; their ids tell them apart."""
+
+
+class QueryError(AtlasDBError, ValueError):
+    """DuckDB refuses a statement."""
+
+
+class HomeError(AtlasDBError, OSError):
+    """The home folder cannot be read or written."""
+
+
+class HomeNotFoundError(HomeError):
+    """The folder holds no atlas database."""
+
+
+class HomeBusyError(HomeError):
+    """Another program holds the database or the home's lock."""
+
+
+class SchemaVersionError(HomeError):
+    """The database's schema is older or newer than this version of atlasdb understands."""
+
+
+class BlobError(HomeError):
+    """A volume or mesh file is missing, truncated or altered."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean VISp1 or VISp4?"`` for near misses of `word`, else ``""``.
+
+    Parameters
+    ----------
+    word
+        What was asked for.
+    known
+        What there is.
+
+    Examples
+    --------
+    >>> did_you_mean("VISP1", ["VISp1", "CA1"])
+    '; did you mean VISp1?'
+    """
+    by_folded: dict[str, str] = {}
+    for name in known:
+        by_folded.setdefault(name.casefold(), name)
+    near = difflib.get_close_matches(word.casefold(), by_folded, n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(by_folded[name] for name in near)}?" if near else ""
+
+
+def listing(items: Iterable[object], *, limit: int = 5) -> str:
+    """Return ``"1, 2, 3 and 4 more"``: the first `limit` items and the number of the others.
+
+    Examples
+    --------
+    >>> listing(range(7), limit=3)
+    '0, 1, 2 and 4 more'
+    """
+    texts = [str(item) for item in items]
+    shown = ", ".join(texts[:limit])
+    return shown if len(texts) <= limit else f"{shown} and {len(texts) - limit:,} more"
