@@ -1,0 +1,219 @@
+"""Volumes as TIFF blobs: reading what a source holds, writing what a home keeps.
+
+The one idea: any tool opens the files. Volumes for keeping are compressed page by page; the rank
+volume is uncompressed and contiguous, so that `tifffile.memmap` opens it at once and processes
+share its pages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tifffile
+
+from atlasdb.errors import BlobError, PackageError, ShapeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_AXES = {"axes": "ZYX"}
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A volume's file as the database remembers it.
+
+    Attributes
+    ----------
+    kind
+        'annotation', 'ranks', 'reference', 'hemispheres', or an additional reference's name.
+    path
+        The file.
+    dtype
+        numpy's name of the voxels' type.
+    shape
+        The volume's shape.
+    bytes
+        The file's size.
+    sha256
+        The file's digest, in hexadecimal.
+    """
+
+    kind: str
+    path: Path
+    dtype: str
+    shape: tuple[int, int, int]
+    bytes: int
+    sha256: str
+
+
+def read_volume(path: Path, shape: tuple[int, int, int]) -> NDArray[Any]:
+    """Read a 3-D volume from a TIFF file of any page layout.
+
+    Parameters
+    ----------
+    path
+        The file. An uncompressed, contiguous one is memory-mapped, any other is read whole.
+    shape
+        The shape that it must have, checked before a voxel is read; the file may leave out axes
+        of length 1, as TIFF writers do.
+
+    Returns
+    -------
+    ndarray
+        3-D, of the file's type.
+
+    Raises
+    ------
+    PackageError
+        An empty, damaged or foreign file.
+    ShapeError
+        Another shape.
+    """
+    try:
+        with _quiet_tifffile(), tifffile.TiffFile(path) as tiff:
+            if not tiff.pages:
+                raise PackageError(f"{path.name} holds no image: {path.stat().st_size:,} bytes")
+            return _series_of_shape(tiff, path, shape)
+    except PackageError:
+        raise
+    except Exception as error:
+        raise PackageError(
+            f"{path.name} is no readable TIFF file ({path.stat().st_size:,} bytes): {error!s:.200}"
+        ) from error
+
+
+def _series_of_shape(
+    tiff: tifffile.TiffFile, path: Path, shape: tuple[int, int, int]
+) -> NDArray[Any]:
+    """Return the image of that shape; a stack may also have been written plane by plane."""
+    squeezed = tuple(size for size in shape if size != 1)
+    wanted = {tuple(shape), squeezed}
+    for series in tiff.series:
+        if tuple(series.shape) in wanted:
+            if series.dataoffset is not None and tiff.byteorder == "<":
+                return np.memmap(path, np.dtype(series.dtype), "r", series.dataoffset, shape)
+            return np.asarray(series.asarray()).reshape(shape)
+    planes = [series for series in tiff.series if tuple(series.shape) == tuple(shape[1:])]
+    if len(planes) == len(tiff.series) == shape[0]:
+        return np.stack([plane.asarray() for plane in planes])
+    found = tuple(tiff.series[0].shape)
+    raise ShapeError(f"{path.name} has shape {found}, but metadata.json says {tuple(shape)}")
+
+
+def write_volume(path: Path, volume: NDArray[Any], *, kind: str) -> Blob:
+    """Write a volume compressed (deflate, lossless), a page for each index of axis 0.
+
+    Parameters
+    ----------
+    path
+        Where to; the folder exists.
+    volume
+        3-D.
+    kind
+        The volume's role in its atlas.
+    """
+    # One or two rows of a compressed page would not be worth a thread: tifffile decides.
+    tifffile.imwrite(
+        path,
+        np.ascontiguousarray(volume),
+        photometric="minisblack",
+        compression="zlib",
+        compressionargs={"level": 1},
+        metadata=_AXES,
+        rowsperstrip=volume.shape[1],
+    )
+    return _described(path, kind, volume.dtype, volume.shape)
+
+
+def write_contiguous(
+    path: Path, slabs: Iterable[NDArray[Any]], *, shape: tuple[int, int, int], kind: str
+) -> Blob:
+    """Write an uncompressed, memory-mappable volume from its voxels in order.
+
+    Parameters
+    ----------
+    path
+        Where to; the folder exists.
+    slabs
+        1-D arrays of one dtype that make up the volume, one after the other.
+    shape
+        The volume's shape.
+    kind
+        The volume's role in its atlas.
+
+    Notes
+    -----
+    The voxels are written, not stored through a map: a full disk is then an error that can be
+    reported, and not a bus error that kills the process.
+    """
+    slabs = iter(slabs)
+    first = next(slabs)
+    tifffile.imwrite(path, shape=shape, dtype=first.dtype, photometric="minisblack", metadata=_AXES)
+    with tifffile.TiffFile(path) as tiff:
+        offset = tiff.series[0].dataoffset
+        size = tiff.series[0].nbytes
+    if offset is None:
+        raise BlobError(f"{path}: the pages of the {kind} volume are not contiguous")
+    with path.open("r+b") as file:
+        file.seek(offset)
+        written = file.write(first.data)
+        for slab in slabs:
+            written += file.write(slab.data)
+    if written != size:
+        raise BlobError(f"{path}: {written:,} bytes of voxels instead of {size:,}")
+    return _described(path, kind, first.dtype, shape)
+
+
+def check_blob(blob: Blob, *, digest: bool = False) -> None:
+    """Verify a blob's size, and on request its digest.
+
+    Raises
+    ------
+    BlobError
+        The file is missing, truncated or altered.
+    """
+    if not blob.path.is_file():
+        raise BlobError(f"the {blob.kind} volume is missing: {blob.path}")
+    size = blob.path.stat().st_size
+    if size != blob.bytes:
+        raise BlobError(
+            f"the {blob.kind} volume {blob.path} has {size:,} bytes instead of {blob.bytes:,}"
+        )
+    if digest and sha256_of(blob.path) != blob.sha256:
+        raise BlobError(f"the {blob.kind} volume {blob.path} was altered: its SHA-256 differs")
+
+
+def sha256_of(path: Path) -> str:
+    """Return a file's SHA-256 in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _described(path: Path, kind: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Blob:
+    """Make the file durable and describe it."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    extent = (int(shape[0]), int(shape[1]), int(shape[2]))
+    return Blob(kind, path, np.dtype(dtype).name, extent, path.stat().st_size, digest)
+
+
+@contextmanager
+def _quiet_tifffile() -> Iterator[None]:
+    """Keep tifffile's log of what it thinks of a damaged file off the user's terminal."""
+    logger = tifffile.logger()
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
