@@ -1,0 +1,245 @@
+"""Where atlases come from: a name, a folder, an archive or an address becomes an `Origin`.
+
+The one idea: finding an atlas and reading it are two steps. `locate` only looks around and says
+what it found; nothing large is read or downloaded before the ingest opens the origin.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from atlasdb.download import fetch, fetch_text
+from atlasdb.errors import DownloadError, PackageError, SourceError, did_you_mean
+from atlasdb.names import AtlasName, Version
+from atlasdb.sources import phantom
+from atlasdb.sources.archive import ArchiveOrigin
+from atlasdb.sources.package import FolderOrigin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from atlasdb.sources.base import Origin, Progress, SourceAtlas
+
+GIN = "https://gin.g-node.org/brainglobe/atlases/raw/master/"
+"""Where BrainGlobe publishes its TIFF packages."""
+
+LISTING = "last_versions.conf"
+_ARCHIVES = (".tar.gz", ".tgz")
+
+
+@dataclass(frozen=True)
+class UrlOrigin:
+    """An archive on a server.
+
+    Attributes
+    ----------
+    url
+        The archive's address.
+    expected
+        The name and version that it was found under, if it was asked for by name.
+    """
+
+    url: str
+    expected: AtlasName | None = None
+
+    @property
+    def description(self) -> str:
+        """The archive's address."""
+        return self.url
+
+    def open(self, staging: Path, progress: Progress) -> SourceAtlas:
+        """Download the archive and open the package in it."""
+        archive = fetch(self.url, staging / "download.tar.gz", progress=progress)
+        package = ArchiveOrigin(archive, self.url).open(staging, progress)
+        archive.unlink()
+        return package
+
+
+def locate(atlas: str, *, source: str | None = None) -> Origin:
+    """Find an atlas.
+
+    Parameters
+    ----------
+    atlas
+        A package's folder, a ``.tar.gz`` file, the http(s) address of one, or a name such as
+        ``allen_mouse_100um`` or ``allen_mouse_100um@1.2``. A name is sought among the built-in
+        phantoms; then in `source`, if there is one; else in BrainGlobe's own folder on this
+        machine (``~/.brainglobe``), and last on BrainGlobe's server (`GIN`).
+    source
+        A mirror: a folder or an http(s) address with archives (or, in a folder, unpacked packages)
+        and BrainGlobe's ``last_versions.conf``; ``gin`` for BrainGlobe's server. Only read for a
+        name.
+
+    Returns
+    -------
+    Origin
+        Ready to be opened.
+
+    Raises
+    ------
+    SourceError
+        The atlas is not there.
+    """
+    if _is_url(atlas):
+        return UrlOrigin(atlas)
+    path = _path(atlas)
+    if _is_file(path / "metadata.json"):
+        return FolderOrigin(path)
+    if _is_file(path):
+        return ArchiveOrigin(path)
+    name = named(atlas)
+    if name is None:
+        what = "holds no metadata.json" if _is_folder(path) else "does not exist"
+        raise SourceError(f"{atlas}: expected a package's folder or .tar.gz file; it {what}")
+    return _by_name(name, source)
+
+
+def named(atlas: str) -> AtlasName | None:
+    """Return the name that `atlas` is, None if it is a path or an address."""
+    if _is_url(atlas) or "/" in atlas or os.sep in atlas or atlas.endswith(_ARCHIVES):
+        return None
+    path = _path(atlas)
+    if _is_file(path) or _is_file(path / "metadata.json"):
+        return None
+    return AtlasName.parse(atlas)
+
+
+def _path(text: str) -> Path:
+    """Return a path that a user typed, ``~`` and all."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # ~nobody
+        raise SourceError(f"{text:.200}: {error}") from error
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there; a path that cannot even be asked for is an error by name."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SourceError(f"cannot look at {str(path)!r:.200}: {reason}") from error
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a folder is there and can be listed."""
+    try:
+        return path.is_dir() and next(path.iterdir(), path) is not None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SourceError(f"cannot look into {str(path)!r:.200}: {reason}") from error
+
+
+def _by_name(name: AtlasName, source: str | None) -> Origin:
+    """Find an atlas that was asked for by its name."""
+    built_in = phantom.origin(name)
+    if built_in is not None:
+        return built_in
+    if source is None:
+        folder = brainglobe_folder()
+        here = _in_folder(name, folder)
+        try:
+            return here if here is not None else _on_server(name, GIN)
+        except DownloadError as error:
+            raise DownloadError(f"{name} is not in {folder}, and {error}") from error
+    if source == "gin" or _is_url(source):
+        return _on_server(name, GIN if source == "gin" else source)
+    folder = _path(source)
+    if not _is_folder(folder):
+        raise SourceError(f"the source {source} is neither a folder nor an http(s) address")
+    found = _in_folder(name, folder)
+    if found is None:
+        known = _versions_in_folder(folder)
+        raise _not_there(name, str(folder), {n: max(v) for n, v in known.items()})
+    return found
+
+
+def brainglobe_folder() -> Path:
+    """Return the folder where BrainGlobe's own tools keep atlases on this machine.
+
+    It is what ``brainglobe_dir`` in BrainGlobe's bg_config.conf says (in ``$BRAINGLOBE_CONFIG_DIR``
+    or ``~/.config/brainglobe``), else ``~/.brainglobe``.
+    """
+    config = Path(os.environ.get("BRAINGLOBE_CONFIG_DIR") or Path.home() / ".config/brainglobe")
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read(config / "bg_config.conf", encoding="utf-8")
+        named = parser.get("default_dirs", "brainglobe_dir", fallback="")
+    except (configparser.Error, UnicodeDecodeError, OSError):
+        named = ""
+    return _path(named) if named else Path.home() / ".brainglobe"
+
+
+def _in_folder(name: AtlasName, folder: Path) -> Origin | None:
+    """Return the wanted, or the highest, version of an atlas in a folder of packages."""
+    versions = _versions_in_folder(folder).get(name.name, {})
+    if name.version is not None:
+        versions = {name.version: versions[name.version]} if name.version in versions else {}
+    if not versions:
+        return None
+    version = max(versions)
+    expected = AtlasName(name.name, version)
+    path = versions[version]
+    return FolderOrigin(path, expected) if path.is_dir() else ArchiveOrigin(path, None, expected)
+
+
+def _versions_in_folder(folder: Path) -> dict[str, dict[Version, Path]]:
+    """Return the packages of a folder, by name and version; unpacked ones go first."""
+    found: dict[str, dict[Version, Path]] = {}
+    for path in sorted(folder.glob("*_v*")) if folder.is_dir() else []:
+        ending = next((e for e in _ARCHIVES if path.name.endswith(e)), "")
+        stem, _, version = path.name.removesuffix(ending).rpartition("_v")
+        is_package = path.is_file() if ending else (path / "metadata.json").is_file()
+        try:
+            parsed = Version.parse(version)
+        except PackageError:
+            continue
+        if is_package and (not ending or parsed not in found.get(stem, {})):
+            found.setdefault(stem, {})[parsed] = path
+    return found
+
+
+def _on_server(name: AtlasName, address: str) -> Origin:
+    """Return the wanted, or the latest, version of an atlas on a server."""
+    base = address.rstrip("/") + "/"
+    version = name.version
+    if version is None:
+        try:
+            text = fetch_text(base + LISTING)
+        except DownloadError as error:
+            raise DownloadError(
+                f"{error}; if there is no way to that server, name a folder or another server "
+                "with --source, or ingest a package's folder or .tar.gz file"
+            ) from error
+        listed = _listing(text, base + LISTING)
+        if name.name not in listed:
+            raise _not_there(name, base, listed)
+        version = listed[name.name]
+    return UrlOrigin(f"{base}{name.name}_v{version}.tar.gz", AtlasName(name.name, version))
+
+
+def _listing(text: str, where: str) -> dict[str, Version]:
+    """Parse BrainGlobe's last_versions.conf."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
+    try:
+        parser.read_string(text)
+        return {name: Version.parse(version) for name, version in parser["atlases"].items()}
+    except (configparser.Error, KeyError, PackageError) as error:
+        page = "an HTML page" if text.lstrip().startswith("<") else "no list of atlases"
+        raise SourceError(f"{where} is {page}: expected BrainGlobe's {LISTING}") from error
+
+
+def _not_there(name: AtlasName, where: str, known: Mapping[str, Version]) -> SourceError:
+    """Say that an atlas is not where it was sought."""
+    if name.name in known:
+        return SourceError(f"{name} is not in {where}; there is {name.name}@{known[name.name]}")
+    return SourceError(f"{name} is not in {where}{did_you_mean(name.name, known)}")
+
+
+def _is_url(text: str) -> bool:
+    return text.startswith(("http://", "https://"))

@@ -1,0 +1,148 @@
+"""What every source of an atlas gives to the ingest: checked metadata, structures and files.
+
+The one idea: nothing after this module knows a format. A source opens an atlas as a `SourceAtlas`;
+the ingest asks it for volumes by kind and for meshes by structure.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from atlasdb.findings import Finding
+    from atlasdb.names import AtlasName, Version
+    from atlasdb.structures import StructureTable
+
+
+class Progress(Protocol):
+    """Where work reports how far it is; the command line draws it, others may ignore it."""
+
+    def step(self, label: str, total: int | None = None) -> None:
+        """Begin a step of `total` units (bytes, usually), None where that is unknown."""
+
+    def advance(self, amount: int) -> None:
+        """Report `amount` more units of the step."""
+
+
+class NoProgress:
+    """A `Progress` that shows nothing."""
+
+    def step(self, label: str, total: int | None = None) -> None:
+        """Show nothing."""
+
+    def advance(self, amount: int) -> None:
+        """Show nothing."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What an atlas says of itself, checked.
+
+    Attributes
+    ----------
+    name
+        With the resolution: ``allen_mouse_100um``.
+    version
+        The atlas's version.
+    species, citation, atlas_link
+        Texts.
+    orientation
+        Three letters: where the source's axes start.
+    symmetric
+        Whether the atlas declares its hemispheres to be mirror images.
+    resolution_um
+        Edge of a voxel along the source's three axes, microns.
+    shape
+        The shape of the source's volumes.
+    additional_references
+        Names of further reference volumes.
+    raw
+        Everything the source says, as it says it.
+    """
+
+    name: str
+    version: Version
+    species: str
+    citation: str
+    atlas_link: str
+    orientation: str
+    symmetric: bool
+    resolution_um: tuple[float, float, float]
+    shape: tuple[int, int, int]
+    additional_references: tuple[str, ...]
+    raw: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where an atlas came from.
+
+    Attributes
+    ----------
+    url
+        The archive, folder or server, as a URL.
+    format
+        'brainglobe-tiff'.
+    sha256
+        The archive's digest; None for a folder.
+    """
+
+    url: str
+    format: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class SourceAtlas(ABC):
+    """An atlas as a source holds it.
+
+    Attributes
+    ----------
+    metadata, structures, provenance
+        See their classes.
+    meshes
+        OBJ files by structure id, microns, in the axis order of the source's volumes.
+    owns_files
+        Whether the files are a private copy that the ingest may move into the home.
+    findings
+        What the source itself noticed.
+    """
+
+    metadata: Metadata
+    structures: StructureTable
+    provenance: Provenance
+    meshes: Mapping[int, Path]
+    owns_files: bool = False
+    findings: tuple[Finding, ...] = field(default=())
+
+    @abstractmethod
+    def volume(self, kind: str) -> NDArray[Any] | None:
+        """Return a volume in the source's orientation, None where there is none.
+
+        Parameters
+        ----------
+        kind
+            'annotation', 'reference', 'hemispheres', or an additional reference's name.
+        """
+
+
+class Origin(Protocol):
+    """A place from which one atlas can be opened."""
+
+    @property
+    def description(self) -> str:
+        """What is opened, for people."""
+
+    @property
+    def expected(self) -> AtlasName | None:
+        """The name and version that it must turn out to have, where that is known before."""
+
+    def open(self, staging: Path, progress: Progress) -> SourceAtlas:
+        """Open the atlas; files that must be kept meanwhile go into the folder `staging`."""
