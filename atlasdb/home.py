@@ -1,0 +1,358 @@
+"""The home: one folder that holds a database, its volumes and its meshes, and how it changes.
+
+The one idea: nothing that a reader may have open is ever changed. A change of the database is made
+in a copy, which then takes the database's name in one step; every ingest writes blob folders of its
+own; folders that no row names are swept when nobody holds a lease on them. Writers wait for each
+other at a lock file, readers for nobody.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from atlasdb.errors import HomeBusyError, HomeError
+from atlasdb.filelock import lock_exclusive, lock_shared, unlock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DATABASE = "atlas.duckdb"
+_BLOBS = ("volumes", "meshes")
+_STAGING = "staging-"
+_DRAFT = ".atlas.duckdb."
+_POLL_S = 0.05
+
+
+@dataclass(frozen=True)
+class Home:
+    """A folder that is, or will be, an atlas database.
+
+    Attributes
+    ----------
+    folder
+        The folder; need not exist.
+    """
+
+    folder: Path
+
+    @classmethod
+    def resolve(cls, folder: str | Path | None = None) -> Home:
+        """Return the home: `folder`, else ``$ATLASDB_HOME``, else the platform's data folder."""
+        named = folder or os.environ.get("ATLASDB_HOME")
+        if named:
+            try:
+                if "?" in os.fsencode(named).decode() or "\0" in str(named):
+                    raise HomeError(
+                        f"{str(named)!r:.200} can be no home: DuckDB takes no '?' in paths"
+                    )
+                return cls(Path(named).expanduser().absolute())
+            except (RuntimeError, UnicodeError) as error:
+                raise HomeError(f"{str(named)!r:.200} can be no home: {error}") from error
+        import platformdirs  # only for the default
+
+        return cls(platformdirs.user_data_path("atlasdb", appauthor=False))
+
+    @property
+    def database(self) -> Path:
+        """The DuckDB file."""
+        return self.folder / DATABASE
+
+    def has_database(self) -> bool:
+        """Whether there is a database in the folder.
+
+        Raises
+        ------
+        HomeError
+            The folder cannot even be looked at.
+        """
+        try:
+            return self.database.is_file()
+        except OSError as error:
+            raise HomeError(
+                f"cannot look at {str(self.folder)!r:.200}: {error.strerror}"
+            ) from error
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """Make a private folder in the home for work in progress; it is removed in the end.
+
+        A killed process leaves it behind without a lease, and the next writer sweeps it. Folders
+        that had to be made on the way (a new home) are removed again if they stay empty.
+        """
+        made = _make_folders(self.folder / "downloads")
+        try:
+            with ExitStack() as stack:
+                yield self._leased_staging(stack)
+        except HomeError:
+            raise
+        except OSError as error:
+            raise unwritable(self.folder, error) from error
+        finally:
+            _remove_empty([self.folder / "downloads", *made])
+
+    def _leased_staging(self, stack: ExitStack) -> Path:
+        """Make a staging folder and hold a lease on it until the stack closes."""
+        while True:
+            folder = self.folder / "downloads" / (_STAGING + secrets.token_hex(6))
+            folder.mkdir(parents=True)
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            # A sweep may have come between the two steps; then begin again.
+            with suppress(FileNotFoundError):
+                stack.enter_context(lease(folder))
+                return folder
+
+    @contextmanager
+    def locked(self, *, timeout_s: float = 60.0) -> Iterator[None]:
+        """Hold the lock of the one writer.
+
+        Raises
+        ------
+        HomeBusyError
+            Another process holds it for longer than `timeout_s`; the message says which.
+        """
+        descriptor = self._open_lock(time.monotonic() + timeout_s, timeout_s)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            yield
+            os.ftruncate(descriptor, 0)
+        finally:
+            if not self.database.exists():  # a home that came to nothing keeps no lock file
+                (self.folder / ".lock").unlink(missing_ok=True)
+            unlock(descriptor)
+            os.close(descriptor)
+
+    def _open_lock(self, deadline: float, timeout_s: float) -> int:
+        """Open the lock file and wait for the lock; the file may be removed meanwhile."""
+        path = self.folder / ".lock"
+        while True:
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            except OSError as error:
+                raise unwritable(self.folder, error) from error
+            if lock_exclusive(descriptor):
+                if _is_same(path, descriptor):
+                    return descriptor
+            elif time.monotonic() > deadline:
+                holder = os.pread(descriptor, 64, 0).decode("ascii", "replace").strip()
+                os.close(descriptor)
+                raise HomeBusyError(
+                    f"{self.folder} is being written by process {holder or 'unknown'}; "
+                    f"waited {timeout_s:g} s; try again when it has finished"
+                )
+            else:
+                time.sleep(_POLL_S)
+            os.close(descriptor)
+
+    @contextmanager
+    def draft(self, *, timeout_s: float = 60.0) -> Iterator[Draft]:
+        """Change the database: yield a copy of it, and put the copy in its place in the end.
+
+        The copy is dropped if the caller raises or sets ``draft.discard``. The caller closes its
+        connections to the copy and sets ``draft.blob_folders`` to what the rows still name.
+
+        Raises
+        ------
+        HomeBusyError
+            Another writer holds the lock, or another program writes the database itself.
+        HomeError
+            The folder cannot be written.
+        """
+        made = _make_folders(self.folder)
+        try:
+            with self.locked(timeout_s=timeout_s):
+                self._remove_drafts()
+                draft = Draft(
+                    self.folder / (_DRAFT + secrets.token_hex(6)), not self.database.exists()
+                )
+                try:
+                    before = self._copy_to(draft.path)
+                    yield draft
+                    if not draft.discard:
+                        self._publish(draft, before)
+                finally:
+                    self._remove_drafts()
+                if not draft.discard:
+                    with suppress(OSError):
+                        self._sweep(draft.blob_folders)
+        except HomeError:
+            raise
+        except OSError as error:
+            raise unwritable(self.folder, error) from error
+        finally:
+            _remove_empty(made)
+
+    def tidy(self, referenced: Callable[[], frozenset[str]]) -> None:
+        """Sweep what killed processes left behind, if the lock is free and the home writable.
+
+        `referenced` is asked under the lock for the folders that rows name.
+        """
+        with suppress(HomeError, OSError), self.locked(timeout_s=0):
+            self._remove_drafts()
+            self._sweep(referenced())
+
+    def drop(self, relative: str) -> None:
+        """Remove a blob folder that no row will name, with the folders that this leaves empty."""
+        folder = self.folder / relative
+        shutil.rmtree(folder, ignore_errors=True)
+        _remove_empty(list(folder.parents[: len(Path(relative).parts) - 1]))
+
+    def _copy_to(self, copy: Path) -> tuple[int, int, int] | None:
+        """Copy the database, if there is one, and return what identifies its present state."""
+        if not self.database.exists():
+            return None
+        if self.database.with_name(DATABASE + ".wal").exists():
+            raise HomeBusyError(
+                f"{self.database} has changes of another program that are not yet part of it "
+                f"({DATABASE}.wal): close that program, or open and close the file once with duckdb"
+            )
+        before = _state(self.database)
+        shutil.copyfile(self.database, copy)
+        return before
+
+    def _publish(self, draft: Draft, before: tuple[int, int, int] | None) -> None:
+        """Give the finished copy the database's name."""
+        sync_file(draft.path)
+        now = _state(self.database) if self.database.exists() else None
+        if now != before or self.database.with_name(DATABASE + ".wal").exists():
+            raise HomeBusyError(
+                f"another program changed {self.database} meanwhile; nothing was overwritten; "
+                "close it and try again"
+            )
+        draft.path.replace(self.database)
+        with suppress(OSError):  # some network file systems cannot; the change is made all the same
+            sync_folder(self.folder)
+
+    def _remove_drafts(self) -> None:
+        """Remove copies that were not published: this writer's, or a killed one's."""
+        for path in self.folder.glob(_DRAFT + "*"):
+            path.unlink(missing_ok=True)
+
+    def _sweep(self, referenced: frozenset[str]) -> None:
+        """Remove the blob and staging folders that no row names and nobody reads."""
+        for kind in _BLOBS:
+            for folder in self.folder.glob(f"{kind}/*/*/*"):
+                if folder.relative_to(self.folder).as_posix() not in referenced:
+                    remove_unread(folder)
+            for level in ("*/*", "*", ""):
+                _remove_empty(list(self.folder.glob(f"{kind}/{level}".rstrip("/"))))
+        for folder in self.folder.glob(f"downloads/{_STAGING}*"):
+            remove_unread(folder)
+        _remove_empty([self.folder / "downloads"])
+
+
+@dataclass
+class Draft:
+    """A copy of the database that is being changed.
+
+    Attributes
+    ----------
+    path
+        The copy; does not exist yet in a new home.
+    is_new
+        Whether there is no database so far.
+    discard
+        Set to leave everything as it was.
+    blob_folders
+        The folders, relative to the home, that the changed database names.
+    """
+
+    path: Path
+    is_new: bool
+    discard: bool = False
+    blob_folders: frozenset[str] = field(default=frozenset())
+
+
+@contextmanager
+def lease(folder: Path) -> Iterator[None]:
+    """Keep a folder of blobs from being swept while it is read or written.
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder was swept before; what named it is out of date.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if not lock_shared(descriptor) or not _is_same(folder, descriptor):
+            raise FileNotFoundError(f"{folder} was removed")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove_unread(folder: Path) -> bool:
+    """Remove a folder if nobody holds a lease on it, and say whether it is gone."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return not folder.exists()
+    try:
+        if not lock_exclusive(descriptor):
+            return False
+        shutil.rmtree(folder, ignore_errors=True)
+        return not folder.exists()
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Make a file's content durable."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def unwritable(folder: Path, error: OSError) -> HomeError:
+    """Return an error that says what cannot be written (or, elsewhere, read), and why."""
+    reason = error.strerror or f"{error} (is the disk full?)"
+    if error.filename and not Path(os.fsdecode(error.filename)).is_relative_to(folder):
+        return HomeError(f"cannot use {os.fsdecode(error.filename)}: {reason}; nothing was changed")
+    return HomeError(f"cannot write to the home {folder}: {reason}; nothing was changed")
+
+
+def _is_same(path: Path, descriptor: int) -> bool:
+    """Whether a path still names the file or folder that is open."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    """Return what changes whenever a file is replaced or written."""
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _make_folders(folder: Path) -> list[Path]:
+    """Make a folder with its parents and return those that were not there, innermost first."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _remove_empty(missing)
+        raise unwritable(folder, error) from error
+    return missing
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove those folders, innermost first, that are empty."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
