@@ -1,0 +1,330 @@
+"""Connections to a home's database: reading ones that block nobody, and the one that writes.
+
+The one idea: a reader opens the file that bears the name now, read-only, and keeps it whole until
+it closes; a writer works on a copy (`atlasdb.home`). Readers attach the file to an instance of
+DuckDB of their own, since DuckDB would hand a process that still reads the old file the old one
+again.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from atlasdb.errors import (
+    HomeBusyError,
+    HomeError,
+    HomeNotFoundError,
+    PackageError,
+    SchemaVersionError,
+    UnknownAtlasError,
+    did_you_mean,
+)
+from atlasdb.names import AtlasName
+from atlasdb.queries import bundled, has_atlases, text_literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
+
+    from atlasdb.home import Home
+
+_HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
+
+
+@contextmanager
+def reading(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a home's database for reading, as the default database of a connection.
+
+    Raises
+    ------
+    HomeNotFoundError
+        There is no database in the home.
+    HomeBusyError
+        Another program has it open for writing; the message names the program.
+    SchemaVersionError
+        Its schema is older or newer; the message names the command to run.
+    """
+    with reading_any_schema(home) as connection:
+        try:
+            check_schema(connection, home)
+            yield connection
+        except (duckdb.IOException, duckdb.FatalException, duckdb.SerializationException) as error:
+            raise HomeError(
+                f"{home.database} cannot be read: {str(error).splitlines()[0]}; it is damaged, or "
+                "the disk is"
+            ) from error
+
+
+@contextmanager
+def reading_any_schema(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a home's database for reading, whatever its schema."""
+    connection = duckdb.connect()
+    try:
+        attach(connection, home)
+        yield connection
+    finally:
+        connection.close()
+
+
+def attach(connection: duckdb.DuckDBPyConnection, home: Home) -> None:
+    """Attach a home's database read-only under the name ``atlas`` and make it the default."""
+    if not home.has_database():
+        raise HomeNotFoundError(
+            f"there is no atlas database in {home.folder}: run `atlasdb ingest ATLAS` or "
+            "`atlasdb demo`, or name another folder with --home or ATLASDB_HOME"
+        )
+    try:
+        connection.execute(f"ATTACH {text_literal(home.database)} AS atlas (READ_ONLY)")
+        connection.execute("USE atlas")
+    except duckdb.Error as error:
+        raise opening_error(home, error) from error
+
+
+def opening_error(home: Home, error: duckdb.Error) -> HomeError:
+    """Turn DuckDB's refusal to open a file into an error that says what to do."""
+    text = str(error)
+    holder = _HOLDER.search(text)
+    if holder:
+        return HomeBusyError(
+            f"{home.database} is open for writing in {Path(holder['program']).name} "
+            f"(process {holder['pid']}): close it there; atlasdb itself never holds it so"
+        )
+    if "Unique file handle conflict" in text:
+        return HomeBusyError(
+            f"{home.database} is open for writing in this very process: close that connection"
+        )
+    if "not a valid DuckDB database" in text:
+        return HomeError(f"{home.database} is no DuckDB database; move it away to begin anew")
+    return HomeError(f"cannot open {home.database}: {text.splitlines()[0]}")
+
+
+@contextmanager
+def writing(home: Home, *, timeout_s: float = 60.0) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Change a home's database in one transaction that readers see whole or not at all.
+
+    A home without a database gets one.
+
+    Raises
+    ------
+    HomeBusyError
+        Another process writes the home, or another program its database.
+    SchemaVersionError
+        The schema is older or newer; the message names the command to run.
+    HomeError
+        The folder cannot be written.
+    """
+    try:
+        with no_other_writer(home) as guard, home.draft(timeout_s=timeout_s) as draft:
+            guard()
+            if draft.is_new:
+                from atlasdb.migrate import upgrade_file  # alembic takes 0.5 s
+
+                upgrade_file(draft.path)
+            connection = duckdb.connect(str(draft.path))
+            try:
+                check_schema(connection, home)
+                connection.execute("BEGIN TRANSACTION")
+                yield connection
+                draft.blob_folders = blob_folders(connection)
+                connection.execute("COMMIT")
+                connection.execute("CHECKPOINT")
+            finally:
+                connection.close()
+    except duckdb.Error as error:
+        raise writing_error(home, error) from error
+
+
+def writing_error(home: Home, error: duckdb.Error) -> HomeError:
+    """Turn DuckDB's failure to write a draft into an error that says so."""
+    reason = str(error).splitlines()[0]
+    return HomeError(f"cannot write to the home {home.folder}: {reason}; nothing was changed")
+
+
+@contextmanager
+def no_other_writer(home: Home) -> Iterator[Callable[[], None]]:
+    """Keep other programs from opening the database for writing until the block ends.
+
+    Yields a function that takes the guard. It is called once the draft has been copied: closing
+    any file of the database, as the copying does, drops this process's POSIX locks on it.
+    """
+    if home.has_database():  # name another writer before its unfinished changes are met
+        with reading_any_schema(home):
+            pass
+    connection = duckdb.connect()
+
+    def guard() -> None:
+        if home.database.exists():
+            attach(connection, home)
+
+    try:
+        yield guard
+    finally:
+        connection.close()
+
+
+def sweep(home: Home) -> None:
+    """Remove what killed processes left in a home, if nobody is writing it."""
+
+    def referenced() -> frozenset[str]:
+        with reading(home) as connection:
+            return blob_folders(connection)
+
+    home.tidy(referenced)
+
+
+def blob_folders(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
+    """Return the folders, relative to the home, in which the database has files."""
+    rows = connection.execute(
+        "SELECT DISTINCT parse_dirpath(path) FROM "
+        "(SELECT path FROM main.volume UNION ALL SELECT path FROM main.mesh)"
+    ).fetchall()
+    return frozenset(folder for (folder,) in rows)
+
+
+def head() -> str:
+    """Return the revision of the schema that this atlasdb works with."""
+    return max(revisions())
+
+
+def revisions() -> list[str]:
+    """Return all revisions that this atlasdb knows: the numbers that the files begin with."""
+    versions = bundled("migrations") / "versions"
+    return sorted(path.name.partition("_")[0] for path in versions.glob("[0-9]*_*.py"))
+
+
+def schema_revision(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """Return the revision of a database's schema, None where there is none."""
+    known = connection.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() "
+        "AND schema_name = 'main' AND table_name = 'alembic_version'"
+    ).fetchall()
+    rows = (
+        connection.execute("SELECT version_num FROM main.alembic_version").fetchall()
+        if known
+        else []
+    )
+    return str(rows[0][0]) if rows else None
+
+
+def check_schema(connection: duckdb.DuckDBPyConnection, home: Home) -> None:
+    """Refuse a database whose schema is not this version's, and name the command that helps."""
+    found = schema_revision(connection)
+    if found == head():
+        return
+    if found is None and has_atlases(connection):
+        raise SchemaVersionError(
+            f"{home.database} has tables of atlases, but no revision of a schema: it is damaged, "
+            "or was not made by atlasdb; move it away to begin anew"
+        )
+    if found is None or found in revisions():
+        raise SchemaVersionError(
+            f"{home.database} has schema {found or 'none'}, older than this atlasdb's {head()}: "
+            "run `atlasdb db upgrade`"
+        )
+    raise SchemaVersionError(
+        f"{home.database} has schema {found}, newer than this atlasdb's {head()}: "
+        "run `pip install --upgrade atlasdb`"
+    )
+
+
+def find_atlas(connection: duckdb.DuckDBPyConnection, atlas: str) -> tuple[int, AtlasName]:
+    """Return the number and the full name of an atlas in the database.
+
+    Parameters
+    ----------
+    connection
+        A reading or writing one.
+    atlas
+        ``NAME`` for its highest version, or ``NAME@VERSION``.
+
+    Raises
+    ------
+    UnknownAtlasError
+        It is not there; near names are suggested.
+    """
+    try:
+        wanted = AtlasName.parse(atlas)
+    except PackageError as error:
+        raise UnknownAtlasError(str(error)) from error
+    rows = connection.execute(
+        "SELECT atlas_id, name, version FROM main.atlas ORDER BY version_major, version_minor"
+    ).fetchall()
+    named = [AtlasName.parse(f"{name}@{version}") for _, name, version in rows]
+    for (atlas_id, *_), found in reversed(list(zip(rows, named, strict=True))):
+        if found.name == wanted.name and wanted.version in (None, found.version):
+            return atlas_id, found
+    same = [str(found) for found in named if found.name == wanted.name]
+    hint = (
+        f"; there is {', '.join(same)}"
+        if same
+        else did_you_mean(wanted.name, [n.name for n in named])
+    )
+    raise UnknownAtlasError(f"no atlas {wanted} in this home{hint}; `atlasdb list` shows all")
+
+
+def reading_engine(home: Home, *, any_schema: bool = False) -> Engine:
+    """Return a SQLAlchemy engine whose every connection reads the home as it is then.
+
+    Parameters
+    ----------
+    home
+        The home.
+    any_schema
+        Open it whatever its schema.
+    """
+    from sqlalchemy import create_engine, event  # SQLAlchemy takes 0.2 s
+    from sqlalchemy.pool import NullPool
+
+    engine = create_engine("duckdb:///:memory:", poolclass=NullPool)
+
+    def attach_home(connection: Any, _record: object) -> None:  # noqa: ANN401 (the dialect's wrapper)
+        attach(connection, home)
+        if not any_schema:
+            check_schema(connection, home)
+
+    event.listen(engine, "connect", attach_home)
+    return engine
+
+
+@contextmanager
+def session(home: Home, *, atlas: str | None = None) -> Iterator[Session]:
+    """Open a read-only ORM session, scoped to one atlas version if `atlas` is given.
+
+    Scoped, every query for a model of `atlasdb.models` finds the rows of that atlas only.
+
+    Raises
+    ------
+    UnknownAtlasError
+        The atlas is not there.
+    """
+    from sqlalchemy import event
+    from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
+
+    from atlasdb.models import Base
+
+    with Session(reading_engine(home)) as opened:
+        if atlas is not None:
+            raw: Any = opened.connection().connection.driver_connection
+            atlas_id, _ = find_atlas(raw, atlas)
+
+            # A function of the class, and not a plain expression, reaches aliases too.
+            criteria = [
+                with_loader_criteria(
+                    mapper.class_, lambda model: model.atlas_id == atlas_id, include_aliases=True
+                )
+                for mapper in Base.registry.mappers
+            ]
+
+            def scope(state: ORMExecuteState) -> None:
+                if state.is_select:
+                    state.statement = state.statement.options(*criteria)
+
+            event.listen(opened, "do_orm_execute", scope)
+        yield opened
