@@ -1,0 +1,194 @@
+"""`connect`: an atlas database in a folder, as one object.
+
+The one idea: a `Database` holds a path and nothing else. Every call opens what it needs and lets
+go of it, so that a notebook left open over night blocks nobody.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from atlasdb import database
+from atlasdb.errors import QueryError
+from atlasdb.home import Home
+from atlasdb.queries import has_atlases, load
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    import pyarrow as pa
+    from sqlalchemy.orm import Session
+
+    from atlasdb.ingest import IngestReport
+    from atlasdb.names import AtlasName
+    from atlasdb.sources.base import Progress
+    from atlasdb.verify import CheckResult
+
+
+def connect(home: str | Path | None = None) -> Database:
+    """Return the atlas database in a folder; nothing is opened or made yet.
+
+    Parameters
+    ----------
+    home
+        The folder; by default what ``ATLASDB_HOME`` names, else the platform's data folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> db = connect(tempfile.mkdtemp())
+    >>> str(db.ingest("phantom_mouse_100um").atlas)
+    'phantom_mouse_100um@1.0'
+    >>> db.sql("SELECT count(*) AS n FROM phantom_mouse_100um.structure").to_pylist()
+    [{'n': 45}]
+    """
+    return Database(Home.resolve(home))
+
+
+class Database:
+    """An atlas database.
+
+    Parameters
+    ----------
+    home
+        Where it is; see `connect`.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+
+    def __repr__(self) -> str:
+        return f"<atlasdb.Database in {self.home.folder}>"
+
+    def ingest(
+        self,
+        atlas: str,
+        *,
+        source: str | None = None,
+        force: bool = False,
+        strict: bool = False,
+        progress: Progress | None = None,
+    ) -> IngestReport:
+        """Put an atlas into the database; see `atlasdb.ingest.ingest`."""
+        from atlasdb.ingest import ingest  # with tifffile and requests
+
+        return ingest(
+            self.home, atlas, source=source, force=force, strict=strict, progress=progress
+        )
+
+    def remove(self, atlas: str) -> AtlasName:
+        """Remove one version of an atlas with its files; see `atlasdb.ingest.remove`."""
+        from atlasdb.ingest import remove  # with tifffile and requests
+
+        return remove(self.home, atlas)
+
+    def check(self, atlas: str) -> list[CheckResult]:
+        """Verify an atlas's files and rows against each other; see `atlasdb.verify.check`."""
+        from atlasdb.verify import check  # with tifffile
+
+        return check(self.home, atlas)[1]
+
+    def atlases(self) -> pa.Table:
+        """Return a table with a row for each atlas version in the database."""
+        return self.sql(load("catalog", "atlases"))
+
+    def info(self, atlas: str) -> tuple[pa.Table, pa.Table]:
+        """Return all that is known of an atlas, as one row, and its findings by kind.
+
+        Parameters
+        ----------
+        atlas
+            ``NAME`` or ``NAME@VERSION``.
+
+        Raises
+        ------
+        UnknownAtlasError
+            It is not there.
+        """
+        with database.reading(self.home) as connection:
+            atlas_id, _ = database.find_atlas(connection, atlas)
+            row, findings = (
+                connection.execute(load("catalog", name), {"atlas_id": atlas_id}).to_arrow_table()
+                for name in ("atlas", "findings")
+            )
+            return row, findings
+
+    def schema_revisions(self) -> tuple[str | None, str]:
+        """Return the revision of the database's schema, and the one that this atlasdb needs."""
+        with database.reading_any_schema(self.home) as connection:
+            return database.schema_revision(connection), database.head()
+
+    def upgrade(self) -> tuple[str | None, str | None]:
+        """Bring an older database to this atlasdb's schema; return the revisions before and after.
+
+        Raises
+        ------
+        SchemaVersionError
+            The schema is newer than this atlasdb.
+        """
+        from atlasdb.migrate import upgrade  # alembic takes 0.5 s
+
+        with database.reading_any_schema(self.home) as connection:
+            found = database.schema_revision(connection)
+            is_older = found in (None, *database.revisions()[:-1])
+            if not is_older or (found is None and has_atlases(connection)):
+                database.check_schema(connection, self.home)
+                return found, found
+        return upgrade(self.home)
+
+    def sql(self, query: str, parameters: list[Any] | dict[str, Any] | None = None) -> pa.Table:
+        """Run SQL on the database, which is opened read-only.
+
+        What DuckDB offers beside (COPY … TO a file, ATTACH of another one) works as ever; run
+        statements of your own only.
+
+        Parameters
+        ----------
+        query
+            One statement, or several separated by semicolons; the last one's rows are returned.
+        parameters
+            Values for ``?`` (a list) or ``$name`` (a dict).
+
+        Returns
+        -------
+        pyarrow.Table
+            The rows.
+
+        Raises
+        ------
+        QueryError
+            DuckDB refuses the statement.
+        """
+        with database.reading(self.home) as connection:
+            try:
+                result = connection.execute(query, parameters)
+            except (duckdb.Error, UnicodeError) as error:
+                raise QueryError(_one_line(str(error))) from error
+            if result is None:
+                raise QueryError("the query holds no statement")
+            try:
+                return result.to_arrow_table()
+            except duckdb.Error as error:
+                raise QueryError(_one_line(str(error))) from error
+
+    def session(self, *, atlas: str | None = None) -> AbstractContextManager[Session]:
+        """Open a read-only SQLAlchemy session, scoped to one atlas version if one is named.
+
+        Parameters
+        ----------
+        atlas
+            ``NAME`` or ``NAME@VERSION``; then queries for models, aliased ones too, find that
+            atlas's rows only. Plain tables (``annotation_run``, ``Model.__table__``) and texts
+            are not scoped.
+        """
+        return database.session(self.home, atlas=atlas)
+
+
+def _one_line(message: str) -> str:
+    """Fold DuckDB's message: what is wrong and what is near, without the drawn query."""
+    lines = [line.strip() for line in message.splitlines()]
+    kept = [line for line in lines if line and not line.startswith("LINE ") and line.strip("^ ")]
+    return " ".join(kept)

@@ -1,0 +1,342 @@
+"""The ingest: from a name, a folder, an archive or an address to an atlas in the home.
+
+The one idea: prepare first, then swap. Whatever goes wrong before the last step, the home is as it
+was; what readers see is the old or the new, whole.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version as distribution_version
+from typing import TYPE_CHECKING, Any, Literal
+
+from atlasdb import rows
+from atlasdb.database import find_atlas, reading, sweep, writing
+from atlasdb.errors import (
+    HomeNotFoundError,
+    PackageError,
+    SourceError,
+    StrictError,
+    UnknownAtlasError,
+)
+from atlasdb.home import sync_folder
+from atlasdb.names import AtlasName
+from atlasdb.prepare import Prepared, prepare
+from atlasdb.queries import create_atlas_views, quoted
+from atlasdb.sources import locate, named
+from atlasdb.sources.base import NoProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import duckdb
+
+    from atlasdb.findings import Finding
+    from atlasdb.home import Home
+    from atlasdb.sources.base import Metadata, Progress, SourceAtlas
+
+TABLES = (
+    "structure",
+    "structure_closure",
+    "structure_extent",
+    "label",
+    "annotation_run",
+    "volume",
+    "mesh",
+    "finding",
+)
+"""The tables that hold an atlas's rows beside ``atlas`` itself."""
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What an ingest did.
+
+    Attributes
+    ----------
+    atlas
+        The atlas's full name.
+    status
+        'ingested', 'replaced', or 'present': it was there and nothing was done.
+    origin
+        Where it was taken from; empty if it was present.
+    structures, meshes
+        How many.
+    findings
+        What the ingest check saw.
+    """
+
+    atlas: AtlasName
+    status: Literal["ingested", "replaced", "present"]
+    origin: str = ""
+    structures: int = 0
+    meshes: int = 0
+    findings: tuple[Finding, ...] = ()
+
+
+def ingest(
+    home: Home,
+    atlas: str,
+    *,
+    source: str | None = None,
+    force: bool = False,
+    strict: bool = False,
+    progress: Progress | None = None,
+) -> IngestReport:
+    """Put an atlas into a home.
+
+    Parameters
+    ----------
+    home
+        Where to; it is made if need be.
+    atlas
+        A name, a package's folder, a ``.tar.gz`` or an address (see `atlasdb.sources.locate`).
+    source
+        Where a name is sought (see `atlasdb.sources.locate`).
+    force
+        Ingest it again, in place of the same version, if it is there.
+    strict
+        Refuse an atlas about which the ingest check has warnings.
+    progress
+        Told of steps and bytes.
+
+    Returns
+    -------
+    IngestReport
+        What was done, with the findings.
+
+    Raises
+    ------
+    SourceError
+        The atlas cannot be found, read or trusted.
+    HierarchyError
+        Its structures are not one tree.
+    HomeError
+        The home cannot be written, or is being written for too long.
+    """
+    wanted = named(atlas)
+    if wanted is not None and not force:
+        there = present(home, wanted)
+        if there is not None:
+            sweep(home)
+            return IngestReport(there, "present")
+    progress = progress or NoProgress()
+    origin = locate(atlas, source=source)
+    with home.staging() as staging:
+        package_folder = staging / "package"
+        package_folder.mkdir()
+        opened = origin.open(package_folder, progress)
+        name = _checked_identity(opened.metadata, origin.expected)
+        if not force and present(home, name) is not None:
+            sweep(home)
+            return IngestReport(name, "present")
+        prepared = prepare(opened, staging, progress)
+        if strict:
+            _refuse_warnings(name, prepared.findings)
+        progress.step("writing the database")
+        status = _commit(home, name, opened, prepared, force=force)
+    if status == "present":
+        return IngestReport(name, "present")
+    return IngestReport(
+        atlas=name,
+        status=status,
+        origin=origin.description,
+        structures=len(opened.structures),
+        meshes=len(prepared.meshes),
+        findings=prepared.findings,
+    )
+
+
+def remove(home: Home, atlas: str) -> AtlasName:
+    """Remove one version of an atlas from a home, its files included.
+
+    Parameters
+    ----------
+    home
+        The home.
+    atlas
+        ``NAME@VERSION``, or ``NAME`` for the highest version.
+
+    Returns
+    -------
+    AtlasName
+        What was removed.
+
+    Raises
+    ------
+    UnknownAtlasError
+        It is not there.
+    """
+    with reading(home) as connection:
+        find_atlas(connection, atlas)  # a misspelt name needs no lock
+    with writing(home) as connection:
+        atlas_id, name = find_atlas(connection, atlas)
+        _delete_rows(connection, atlas_id)
+        create_atlas_views(connection, name.name)
+    return name
+
+
+def present(home: Home, name: AtlasName) -> AtlasName | None:
+    """Return the full name of an atlas that the home has, None if it has none such."""
+    try:
+        with reading(home) as connection:
+            return find_atlas(connection, str(name))[1]
+    except (HomeNotFoundError, UnknownAtlasError):
+        return None
+
+
+def _checked_identity(metadata: Metadata, expected: AtlasName | None) -> AtlasName:
+    """Return the atlas's name, and refuse one that is not what was asked for."""
+    found = AtlasName(metadata.name, metadata.version)
+    if expected is not None and found != expected:
+        raise SourceError(f"asked for {expected}, but the package says that it is {found}")
+    return found
+
+
+def _refuse_warnings(name: AtlasName, findings: Iterable[Finding]) -> None:
+    """Raise if any finding is a warning."""
+    counts: dict[str, int] = {}
+    for finding in findings:
+        if finding.severity == "warning":
+            counts[finding.code] = counts.get(finding.code, 0) + 1
+    if counts:
+        summary = ", ".join(f"{code} ({count:,})" for code, count in counts.items())
+        raise StrictError(
+            f"{name} has warnings and --strict was given: {summary}; nothing was changed"
+        )
+
+
+def _commit(
+    home: Home, name: AtlasName, source: SourceAtlas, prepared: Prepared, *, force: bool
+) -> Literal["ingested", "replaced", "present"]:
+    """Name the blob folders and insert the rows, in one step for readers."""
+    parts = (name.name, str(name.version), secrets.token_hex(6))
+    folders = {
+        prepared.volumes_folder: "/".join(("volumes", *parts)),
+        prepared.meshes_folder: "/".join(("meshes", *parts)),
+    }
+    try:
+        with writing(home) as connection:
+            old_id = _existing_id(connection, name)
+            if old_id is not None and not force:
+                raise _PresentError
+            for staged, relative in folders.items():
+                _move_folder(staged, home.folder / relative)
+            tables = prepared.tables | {
+                "volume": rows.volume_rows(prepared.volumes, folders[prepared.volumes_folder]),
+                "mesh": rows.mesh_rows(prepared.meshes, folders[prepared.meshes_folder]),
+            }
+            if old_id is not None:
+                _delete_rows(connection, old_id)
+            _insert(connection, old_id, _atlas_row(name, source, prepared), tables)
+            create_atlas_views(connection, name.name)
+    except _PresentError:
+        return "present"
+    except BaseException:
+        # What was interrupted after the swap is published: only what no row names may go.
+        if home.has_database():
+            sweep(home)
+        else:
+            for relative in folders.values():
+                home.drop(relative)
+        raise
+    return "ingested" if old_id is None else "replaced"
+
+
+class _PresentError(Exception):
+    """Another process ingested the same atlas meanwhile."""
+
+
+def _existing_id(connection: duckdb.DuckDBPyConnection, name: AtlasName) -> int | None:
+    """Return the number of the atlas if it is there, and refuse a twin in another case."""
+    twins = connection.execute(
+        "SELECT DISTINCT name FROM main.atlas WHERE lower(name) = lower($1) AND name <> $1",
+        [name.name],
+    ).fetchall()
+    if twins:
+        raise PackageError(
+            f"{name.name} differs from {twins[0][0]} in this home by case alone: rename one"
+        )
+    try:
+        return find_atlas(connection, str(name))[0]
+    except UnknownAtlasError:
+        return None
+
+
+def _move_folder(staged: Path, target: Path) -> None:
+    """Give a staged folder its place in the home."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        staged.rename(target)
+    except FileNotFoundError:  # another ingest, failing, removed the empty folder meanwhile
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staged.rename(target)
+    sync_folder(target.parent)
+
+
+def _delete_rows(connection: duckdb.DuckDBPyConnection, atlas_id: int) -> None:
+    """Delete all rows of an atlas."""
+    for table in (*TABLES, "atlas"):
+        connection.execute(
+            f"DELETE FROM main.{quoted(table)} WHERE atlas_id = ?",  # noqa: S608 (our own names)
+            [atlas_id],
+        )
+
+
+def _insert(
+    connection: duckdb.DuckDBPyConnection,
+    atlas_id: int | None,
+    atlas_row: dict[str, Any],
+    tables: dict[str, Any],
+) -> None:
+    """Insert an atlas's rows, under its old number or a new one."""
+    if atlas_id is None:
+        drawn = connection.execute("SELECT nextval('main.atlas_id_seq')").fetchall()
+        atlas_id = int(drawn[0][0])
+    row = {"atlas_id": atlas_id, **atlas_row}
+    columns, values = ", ".join(map(quoted, row)), ", ".join("?" * len(row))
+    connection.execute(
+        f"INSERT INTO main.atlas ({columns}) VALUES ({values})",  # noqa: S608 (our own names)
+        list(row.values()),
+    )
+    for table, content in tables.items():
+        columns = ", ".join(map(quoted, content.column_names))
+        connection.register("_rows", content)
+        connection.execute(
+            f"INSERT INTO main.{quoted(table)} (atlas_id, {columns}) "  # noqa: S608 (our own names)
+            f"SELECT ?, {columns} FROM _rows",
+            [atlas_id],
+        )
+        connection.unregister("_rows")
+
+
+def _atlas_row(name: AtlasName, source: SourceAtlas, prepared: Prepared) -> dict[str, Any]:
+    """Return the row of ``atlas``, without its number."""
+    metadata, provenance = source.metadata, source.provenance
+    row: dict[str, Any] = {
+        "name": name.name,
+        "version": str(metadata.version),
+        "version_major": metadata.version.major,
+        "version_minor": metadata.version.minor,
+        "species": metadata.species,
+        "citation": metadata.citation,
+        "atlas_link": metadata.atlas_link,
+        "orientation": "asr",
+        "source_orientation": metadata.orientation,
+        "symmetric": metadata.symmetric,
+        "root_id": source.structures.hierarchy.root_id,
+        "source_url": provenance.url,
+        "source_format": provenance.format,
+        "source_sha256": provenance.sha256,
+        "ingested_at": datetime.now(UTC).replace(tzinfo=None, microsecond=0),
+        "atlasdb_version": distribution_version("atlasdb"),
+        "extra": json.dumps(dict(metadata.raw)),
+    }
+    for axis, letters in enumerate(("ap", "si", "rl")):
+        row[f"resolution_{letters}_um"] = prepared.resolution_um[axis]
+        row[f"shape_{letters}"] = prepared.shape[axis]
+    return row

@@ -1,0 +1,116 @@
+"""Fixtures: homes with atlases in them, the real data, a server on loopback."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import atlasdb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DATA = Path(
+    os.environ.get("ATLASDB_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data"
+).resolve()
+
+
+@pytest.fixture(autouse=True)
+def _private_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every test away from the user's own home, atlases and settings."""
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    for name in ("ATLASDB_HOME", "ATLASDB_SOURCE", "BRAINGLOBE_CONFIG_DIR", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> atlasdb.Database:
+    """A database in a folder that does not exist yet."""
+    return atlasdb.connect(tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def packages() -> Path:
+    """The folder of the real packages, which is a mirror."""
+    folder = DATA / "packages"
+    if not folder.is_dir():
+        pytest.skip(f"the real atlases are not in {folder}; ATLASDB_TEST_DATA names their folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def full(tmp_path_factory: pytest.TempPathFactory) -> atlasdb.Database:
+    """A home with the phantoms, two versions and two resolutions of a small atlas; read only."""
+    from small import SmallAtlas, labels
+
+    database = atlasdb.connect(tmp_path_factory.mktemp("full") / "home")
+    sources = tmp_path_factory.mktemp("sources")
+    for phantom in (
+        "phantom_mouse_100um",
+        "phantom_anisotropic_mouse_200um",
+        "phantom_asymmetric_mouse_100um",
+        "phantom_odd_mouse_100um",
+    ):
+        database.ingest(phantom)
+    for number, version in enumerate(("1.2", "1.10", "1.9")):
+        atlas = SmallAtlas(version=version, annotation=labels(number))
+        database.ingest(str(atlas.write(sources)))
+    coarse = SmallAtlas(resolution_um=(100.0, 40.0, 20.0), annotation=labels(9))
+    database.ingest(str(coarse.write(sources)))
+    return database
+
+
+@pytest.fixture(scope="session")
+def real(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> atlasdb.Database:
+    """A home with the real Allen atlas, its example sibling and the phantom; read only."""
+    database = atlasdb.connect(tmp_path_factory.mktemp("real") / "home")
+    database.ingest("phantom_mouse_100um")
+    for name in ("allen_mouse_100um", "example_mouse_100um"):
+        database.ingest(name, source=str(packages))
+    return database
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
+        pass
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A web server on loopback: its address and the folder that it serves."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    with serving(functools.partial(_Quiet, directory=str(folder))) as url:
+        yield url, folder
+
+
+class serving:  # noqa: N801 (used as a function)
+    """Serve with a handler on loopback while the block runs; gives the address."""
+
+    def __init__(self, handler: object) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)  # type: ignore[arg-type]
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self) -> str:
+        self._thread.start()
+        return f"http://127.0.0.1:{self._server.server_address[1]}/"
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def tree_of(folder: Path) -> dict[str, bytes]:
+    """Return every file below a folder with its content, lock and all."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

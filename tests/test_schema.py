@@ -1,0 +1,322 @@
+"""One schema three times: models, migrations, and the snapshot that is committed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from small import SmallAtlas
+from sqlalchemy import create_engine, func, select
+from sqlalchemy.orm import aliased
+from sqlalchemy.pool import NullPool
+
+import atlasdb
+from atlasdb import database, migrate
+from atlasdb.errors import SchemaVersionError
+from atlasdb.models import Atlas, Base, Label, Structure
+from atlasdb.queries import bundled, create_views
+
+PROJECT = Path(__file__).parents[1]
+SNAPSHOTS = Path(__file__).parent / "schema"
+
+
+def described(path: Path) -> dict[str, Any]:
+    """Return all that DuckDB says of a database's tables."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+
+        def rows(query: str) -> list[list[Any]]:
+            return [list(row) for row in connection.execute(query).fetchall()]
+
+        mine = "NOT internal AND schema_name = 'main' AND table_name <> 'alembic_version'"
+        constraints = rows(
+            "SELECT table_name, constraint_type, constraint_text FROM duckdb_constraints() "
+            "WHERE table_name <> 'alembic_version' ORDER BY ALL"
+        )
+        return {
+            "tables": rows(
+                f"SELECT table_name, comment FROM duckdb_tables() WHERE {mine} ORDER BY 1"
+            ),
+            "columns": rows(
+                "SELECT table_name, column_name, data_type, is_nullable, column_default, comment "
+                f"FROM duckdb_columns() WHERE {mine} ORDER BY table_name, column_index"
+            ),
+            "constraints": constraints,
+            "sequences": rows("SELECT sequence_name FROM duckdb_sequences() ORDER BY 1"),
+            "indexes": rows("SELECT sql FROM duckdb_indexes() ORDER BY 1"),
+        }
+
+
+@pytest.fixture
+def migrated(tmp_path: Path) -> Path:
+    path = tmp_path / "migrated.duckdb"
+    migrate.upgrade_file(path)
+    return path
+
+
+def test_models_and_migrations_make_the_same_tables(tmp_path: Path, migrated: Path) -> None:
+    modelled = tmp_path / "modelled.duckdb"
+    engine = create_engine(f"duckdb:///{modelled}", poolclass=NullPool)
+    Base.metadata.create_all(engine)
+    engine.dispose()
+    assert described(modelled) == described(migrated)
+
+
+def test_the_snapshot_is_the_migrations(migrated: Path) -> None:
+    """After a change of schema: ATLASDB_WRITE_SNAPSHOT=1 pytest tests/test_schema.py."""
+    path = SNAPSHOTS / f"{database.head()}.json"
+    found = json.dumps(described(migrated), indent=1) + "\n"
+    if os.environ.get("ATLASDB_WRITE_SNAPSHOT"):
+        path.write_text(found)
+    assert path.read_text() == found
+
+
+def test_every_table_and_column_is_explained(migrated: Path) -> None:
+    description = described(migrated)
+    assert all(comment for *_, comment in description["tables"] + description["columns"])
+
+
+def test_revisions_are_numbered_in_order() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(bundled("migrations")))
+    config.set_main_option("path_separator", "os")
+    script = ScriptDirectory.from_config(config)
+    history = [revision.revision for revision in script.walk_revisions()][::-1]
+    assert history == database.revisions()
+    assert script.get_current_head() == database.head()
+
+
+def test_revisions_never_import_the_project() -> None:
+    for path in (PROJECT / "migrations" / "versions").glob("*.py"):
+        assert not re.search(r"^\s*(from|import) atlasdb", path.read_text(), re.MULTILINE)
+
+
+def contents(db: atlasdb.Database) -> dict[str, Any]:
+    with duckdb.connect(str(db.home.database), read_only=True) as connection:
+        return {
+            table: connection.execute(f"SELECT * FROM main.{table} ORDER BY ALL").fetchall()
+            for (table,) in connection.execute(
+                "SELECT table_name FROM duckdb_tables() WHERE table_name <> 'alembic_version'"
+            ).fetchall()
+        }
+
+
+def test_each_revision_goes_down_and_up_with_data_in_it(
+    db: atlasdb.Database, tmp_path: Path
+) -> None:
+    """What a downgrade keeps is unchanged; after an upgrade all views and macros answer."""
+    db.ingest(str(SmallAtlas().write(tmp_path)))
+    before = contents(db)
+    for revision in ["base", *database.revisions()][-2::-1]:
+        migrate.downgrade(db.home, revision)
+        kept = contents(db)
+        assert all(kept[table] == before[table] for table in kept)
+        with pytest.raises(SchemaVersionError, match="run `atlasdb db upgrade`"):
+            db.atlases()
+        assert db.upgrade()[1] == database.head()
+        assert db.atlases().num_rows == len(kept.get("atlas", []))
+    db.ingest(str(tmp_path / "small_rat_50um_v1.0"))
+    every_view_answers(db)
+
+
+def every_view_answers(db: atlasdb.Database) -> None:
+    views = db.sql(
+        "SELECT schema_name, view_name, comment FROM duckdb_views() "
+        "WHERE NOT internal AND database_name = current_database()"
+    ).to_pylist()
+    assert {view["view_name"] for view in views} >= {"structure", "closure", "extent", "region"}
+    for view in views:
+        assert view["comment"]
+        assert db.sql(f'FROM "{view["schema_name"]}"."{view["view_name"]}"').num_columns > 0
+    assert db.sql("SELECT atlas_id('small_rat_50um') AS n").num_rows == 1
+
+
+def test_views_survive_a_migration(full: atlasdb.Database, tmp_path: Path) -> None:
+    """Dropping and making all views, as every migration does, leaves the same views."""
+    import shutil
+
+    home = atlasdb.connect(tmp_path / "copy")
+    home.home.folder.mkdir()
+    shutil.copyfile(full.home.database, home.home.database)
+    query = "SELECT schema_name, view_name, sql, comment FROM duckdb_views() ORDER BY ALL"
+    before = home.sql(query)
+    with database.writing(home.home) as connection:
+        from atlasdb.queries import drop_views
+
+        drop_views(connection)
+        assert connection.execute(
+            "SELECT count(*) FROM duckdb_views() WHERE NOT internal"
+        ).fetchall() == [(0,)]
+        create_views(connection)
+    assert home.sql(query).equals(before)
+    every_view_answers(home)
+
+
+def test_a_newer_schema_is_refused_by_name(db: atlasdb.Database) -> None:
+    db.ingest("phantom_mouse_100um")
+    with duckdb.connect(str(db.home.database)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    for use in (
+        db.atlases,
+        db.upgrade,
+        lambda: db.ingest("phantom_odd_mouse_100um"),
+        lambda: db.remove("phantom_mouse_100um"),
+    ):
+        with pytest.raises(SchemaVersionError, match="9999, newer .*`pip install --upgrade"):
+            use()
+    assert db.schema_revisions() == ("9999", database.head())
+
+
+def test_alembic_itself_works_from_the_checkout(db: atlasdb.Database) -> None:
+    """``alembic upgrade head``, ``current``, ``history``, ``check`` on ATLASDB_HOME."""
+    if not (PROJECT / "alembic.ini").is_file():
+        pytest.skip("not a checkout: there is no alembic.ini beside the tests")
+
+    def alembic(*words: str) -> str:
+        environment = os.environ | {"ATLASDB_HOME": str(db.home.folder)}
+        done = subprocess.run(
+            [sys.executable, "-m", "alembic", *words],
+            cwd=PROJECT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    assert alembic("current") == ""
+    assert not db.home.folder.exists(), "looking makes no home"
+    alembic("upgrade", "head")
+    assert alembic("current").split() == [database.head(), "(head)"]
+    db.ingest("phantom_mouse_100um")
+    assert "No new upgrade operations" in alembic("check")
+    assert database.head() in alembic("history")
+    alembic("downgrade", "base")
+    with pytest.raises(SchemaVersionError, match="older"):
+        db.atlases()
+    alembic("upgrade", "head")
+    assert db.atlases().num_rows == 0
+    assert "CREATE TABLE structure" in alembic("upgrade", "head", "--sql")
+
+
+def test_alembic_s_looking_needs_no_writing(db: atlasdb.Database, tmp_path: Path) -> None:
+    """``current`` and ``check`` on a home that another process writes; one line where refused."""
+    if not (PROJECT / "alembic.ini").is_file():
+        pytest.skip("not a checkout: there is no alembic.ini beside the tests")
+    db.ingest("phantom_mouse_100um")
+    environment = os.environ | {"ATLASDB_HOME": str(db.home.folder)}
+
+    def alembic(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "alembic", *words]
+        return subprocess.run(
+            command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
+        )
+
+    before = db.home.database.read_bytes()
+    with db.home.locked():
+        assert alembic("current").stdout.split() == [database.head(), "(head)"]
+        assert "No new upgrade operations" in alembic("check").stdout
+    assert db.home.database.read_bytes() == before
+    with duckdb.connect(str(db.home.database)) as held:
+        held.execute("SELECT 1")
+        done = alembic("upgrade", "head")
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert "is open for writing in" in done.stderr + done.stdout
+
+
+def test_a_new_revision_gets_the_next_number(db: atlasdb.Database, tmp_path: Path) -> None:
+    if not (PROJECT / "alembic.ini").is_file():
+        pytest.skip("not a checkout: there is no alembic.ini beside the tests")
+    import shutil
+
+    shutil.copytree(PROJECT / "migrations", tmp_path / "migrations")
+    shutil.copy(PROJECT / "alembic.ini", tmp_path)
+    db.ingest("phantom_mouse_100um")
+    subprocess.run(
+        [sys.executable, "-m", "alembic", "revision", "-m", "more columns"],
+        cwd=tmp_path,
+        env=os.environ | {"ATLASDB_HOME": str(db.home.folder)},
+        capture_output=True,
+        check=True,
+    )
+    new = sorted(path.name for path in (tmp_path / "migrations" / "versions").glob("*.py"))
+    assert new == ["0001_initial.py", "0002_more_columns.py"]
+
+
+def test_a_database_that_atlasdb_did_not_make(db: atlasdb.Database) -> None:
+    db.ingest("phantom_mouse_100um")
+    with duckdb.connect(str(db.home.database)) as connection:
+        connection.execute("DELETE FROM alembic_version")
+    for use in (db.atlases, db.upgrade):
+        with pytest.raises(SchemaVersionError, match="no revision of a schema"):
+            use()
+
+
+def test_sessions_are_scoped_to_one_atlas(full: atlasdb.Database) -> None:
+    with full.session() as session:
+        assert session.scalar(select(func.count()).select_from(Atlas)) == 8
+    for atlas, version in (("small_rat_50um", "1.10"), ("small_rat_50um@1.2", "1.2")):
+        with full.session(atlas=atlas) as session:
+            assert session.scalars(select(Atlas)).one().version == version
+            root = session.scalars(select(Structure).where(Structure.acronym == "root")).one()
+            assert (root.rank, root.last_rank, root.parent_id) == (1, 7, None)
+            parent = aliased(Structure)
+            pairs = session.execute(
+                select(Structure.acronym, parent.acronym).join(
+                    parent, parent.structure_id == Structure.parent_id
+                )
+            ).all()
+            assert len(pairs) == 6
+            expected = full.sql(f'SELECT sum(voxels) AS n FROM "{atlas}".label').to_pylist()
+            assert session.scalar(select(func.sum(Label.voxels))) == expected[0]["n"]
+    with (
+        pytest.raises(atlasdb.UnknownAtlasError, match="did you mean small_rat_50um"),
+        full.session(atlas="small_rat_5um"),
+    ):
+        pass
+
+
+def test_atlas_id_resolves_names_and_refuses_unknown_ones(full: atlasdb.Database) -> None:
+    rows = full.sql(
+        "SELECT a.name, a.version, atlas_id(a.name) AS newest, "
+        "atlas_id(concat(a.name, '@', a.version)) AS own, a.atlas_id FROM atlas AS a"
+    ).to_pylist()
+    for row in rows:
+        assert row["own"] == row["atlas_id"]
+        if row["name"] != "small_rat_50um":
+            assert row["newest"] == row["atlas_id"]
+    newest = {row["newest"] for row in rows if row["name"] == "small_rat_50um"}
+    assert newest == {row["own"] for row in rows if row["version"] == "1.10"}
+    with pytest.raises(atlasdb.QueryError, match="no atlas nope in this database"):
+        full.sql("SELECT atlas_id('nope')")
+
+
+def test_any_duckdb_client_can_ask_the_file(full: atlasdb.Database) -> None:
+    """A fresh process that cannot import atlasdb, by its own name and attached by another."""
+    script = f"""
+import sys
+sys.modules["atlasdb"] = None
+import duckdb
+query = "SELECT path_text FROM {{}}phantom_mouse_100um.region WHERE acronym = 'VISp5'"
+alone = duckdb.connect({str(full.home.database)!r}, read_only=True)
+print(alone.execute(query.format("")).fetchall())
+print(alone.execute("SELECT atlas_id('phantom_mouse_100um')").fetchall())
+alone.close()
+other = duckdb.connect()
+other.execute("ATTACH '{full.home.database}' AS mine (READ_ONLY)")
+print(other.execute(query.format("mine.")).fetchall())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    path = "root > grey > CH > CTX > CTXpl > Isocortex > VIS > VISp > VISp5"
+    assert done.stdout.splitlines() == [f"[('{path}',)]", "[(1,)]", f"[('{path}',)]"]
