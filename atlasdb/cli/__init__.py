@@ -1,0 +1,106 @@
+"""The command line: one module a command, imported when the command is used.
+
+The one idea: a command parses, calls the library once, and prints. Results go to stdout, all else
+to stderr. Errors are one line, ``error: …``, and exit status 1 (2 for wrong usage).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from atlasdb.errors import AtlasDBError
+
+COMMANDS = ("ingest", "list", "info", "remove", "check", "sql", "demo", "db")
+"""The commands, in the order in which ``--help`` shows them."""
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands are modules of this package, imported one by one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"atlasdb.cli.{cmd_name}_command").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        from atlasdb.errors import did_you_mean
+
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            ctx.fail(f"no command {args[0]!r}{did_you_mean(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+
+def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version  # only for --version
+
+        click.echo(f"atlasdb {version('atlasdb')}")
+        ctx.exit()
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--home",
+    metavar="FOLDER",
+    help="The database's folder. [default: $ATLASDB_HOME, else your user data folder]",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Print the version and exit.",
+)
+@click.pass_context
+def group(ctx: click.Context, home: str | None) -> None:
+    """Brain atlases as a database: ingest them, ask them anything in SQL."""
+    ctx.obj = home
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line and exit."""
+    sys.exit(run(args))
+
+
+def run(args: list[str] | None = None) -> int:
+    """Run the command line and return its exit status.
+
+    Parameters
+    ----------
+    args
+        The words after ``atlasdb``; by default the process's own.
+    """
+    logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())  # errors are told below
+    try:
+        status: Any = group.main(args, prog_name="atlasdb", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _interrupted()
+    except RuntimeError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # as DuckDB passes it on
+            return _interrupted()
+        raise
+    except (AtlasDBError, OSError) as error:
+        click.echo(f"error: {error}", err=True)
+        return 1
+    return status if isinstance(status, int) else 0
+
+
+def _interrupted() -> int:
+    """Say so, and return the exit status that shells expect after Ctrl-C."""
+    click.echo("error: interrupted", err=True)
+    return 130

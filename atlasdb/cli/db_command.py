@@ -1,0 +1,39 @@
+"""``atlasdb db``: the schema of the database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from atlasdb.cli.options import home_option
+
+if TYPE_CHECKING:
+    from atlasdb.api import Database
+
+
+@click.group(name="db")
+def command() -> None:
+    """Show or upgrade the schema of the database."""
+
+
+@command.command()
+@home_option
+def current(db: Database) -> None:
+    """Print the schema's revision, and whether this atlasdb works with it."""
+    found, needed = db.schema_revisions()
+    if found == needed:
+        click.echo(f"{found} (current)")
+    else:
+        click.echo(f"{found or 'none'} (this atlasdb works with {needed})")
+
+
+@command.command()
+@home_option
+def upgrade(db: Database) -> None:
+    """Bring an older database to this atlasdb's schema; nothing is lost."""
+    before, after = db.upgrade()
+    if before == after:
+        click.echo(f"the schema is current: {after}")
+    else:
+        click.echo(f"upgraded from {before or 'none'} to {after}")

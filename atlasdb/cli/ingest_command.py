@@ -1,0 +1,63 @@
+"""``atlasdb ingest``: put an atlas into the database."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from atlasdb.cli.options import home_option, quiet_option
+from atlasdb.cli.output import progress_shown
+
+if TYPE_CHECKING:
+    from atlasdb.api import Database
+    from atlasdb.ingest import IngestReport
+
+
+@click.command(name="ingest")
+@click.argument("atlas", metavar="ATLAS")
+@click.option(
+    "--source",
+    metavar="FOLDER|URL|gin",
+    envvar="ATLASDB_SOURCE",
+    help="Where to find ATLAS if it is a name: a folder or address laid out like BrainGlobe's "
+    "mirror. [default: ~/.brainglobe, then BrainGlobe's server]",
+)
+@click.option("--force", is_flag=True, help="Replace the same version if it is there.")
+@click.option("--strict", is_flag=True, help="Refuse an atlas that has warnings.")
+@quiet_option
+@home_option
+def command(
+    db: Database, atlas: str, source: str | None, *, force: bool, strict: bool, quiet: bool
+) -> None:
+    """Put an atlas into the database.
+
+    ATLAS is a name (allen_mouse_100um, or allen_mouse_100um@1.2), the folder or .tar.gz file of a
+    BrainGlobe package, or the address of one. phantom_mouse_100um is built in.
+    """
+    begin = time.monotonic()
+    with progress_shown(quiet=quiet) as progress:
+        report = db.ingest(atlas, source=source, force=force, strict=strict, progress=progress)
+    if report.status == "present":
+        click.echo(f"{report.atlas} is already there (--force replaces it)")
+        return
+    click.echo(
+        f"{report.status} {report.atlas} from {report.origin}: {report.structures:,} structures, "
+        f"{report.meshes:,} meshes, {time.monotonic() - begin:.1f} s"
+    )
+    _show_findings(report)
+
+
+def _show_findings(report: IngestReport) -> None:
+    """Print the findings by kind, each with its first example."""
+    by_code: dict[str, list[str]] = {}
+    severity = {}
+    for finding in report.findings:
+        by_code.setdefault(finding.code, []).append(finding.detail)
+        severity[finding.code] = finding.severity
+    for code, details in by_code.items():
+        more = f" … {len(details):,} in all" if len(details) > 1 else ""
+        click.echo(f"  {severity[code]} {code}: {details[0]}{more}")
+    if by_code:
+        click.echo(f"  all of them: atlasdb sql 'FROM \"{report.atlas}\".finding'")

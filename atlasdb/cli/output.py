@@ -1,0 +1,270 @@
+"""Printing: tables for people and files for programs, and progress on the way.
+
+The one idea: commands hand over an Arrow table; here alone it becomes text.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import secrets
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from atlasdb.cli.options import FORMATS
+from atlasdb.errors import AtlasDBError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+_GAP = "   "
+_NULL = "NULL"
+_MOST_WRAPPED = 1_000
+_LONGEST_KEY = 40
+
+
+def write_table(table: pa.Table, form: str | None, output: str | None) -> None:
+    """Print a table, or write it to a file that appears whole or not at all.
+
+    Parameters
+    ----------
+    table
+        The rows.
+    form
+        One of `FORMATS`; None for the one that the file's ending names, else 'table'.
+    output
+        The file; None for stdout.
+    """
+    output = None if output == "-" else output
+    if output == "":
+        raise click.UsageError("-o needs the name of a file")
+    form = form or _form_of(output)
+    if form == "parquet" and output is None:
+        raise click.UsageError("--format parquet needs a file: add -o FILE")
+    table = _distinct(table)
+    if output is None:
+        click.echo(_text(table, form), nl=False)
+        return
+    try:
+        _replace(Path(output).resolve(), _content(table, form))
+    except OSError as error:
+        raise AtlasDBError(f"cannot write {output}: {error.strerror or error}") from error
+
+
+def _replace(target: Path, content: bytes) -> None:
+    """Write a file whole or not at all; a pipe or a device is written into."""
+    if target.exists() and not target.is_file():
+        target.write_bytes(content)
+        return
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        with part.open("xb") as file:
+            file.write(content)
+        if target.exists():
+            part.chmod(target.stat().st_mode)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _distinct(table: pa.Table) -> pa.Table:
+    """Return the table with columns of the same name told apart: a, a_1.
+
+    Names that differ by case alone are the same to DuckDB, which writes the files.
+    """
+    names: dict[str, str] = {}
+    for name in table.column_names:
+        number, distinct = 0, name
+        while distinct.lower() in names:
+            number += 1
+            distinct = f"{name}_{number}"
+        names[distinct.lower()] = distinct
+    return table.rename_columns(list(names.values()))
+
+
+def _form_of(output: str | None) -> str:
+    """Return the format that a file's ending names, else 'table'."""
+    ending = Path(output or "").suffix.removeprefix(".").lower()
+    return ending if ending in FORMATS else "table"
+
+
+def _text(table: pa.Table, form: str) -> str:
+    """Return a table as text."""
+    return _drawn(table) if form == "table" else _content(table, form).decode()
+
+
+def _content(table: pa.Table, form: str) -> bytes:
+    """Return a file's content; DuckDB knows how to spell nested values in every format."""
+    if form == "table":
+        return _drawn(table).encode()
+    import duckdb  # only for these formats
+    import pyarrow as pa  # imported by whoever made the table
+
+    from atlasdb.queries import text_literal
+
+    options = {"csv": "FORMAT csv, HEADER", "json": "FORMAT json, ARRAY true"}
+    if form == "json":
+        columns = map(_without_nan, table.columns)
+        table = pa.table(list(columns), schema=table.schema)
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
+        path = Path(folder) / "table"
+        connection.register("_table", table)
+        try:
+            connection.execute(
+                f"COPY _table TO {text_literal(path)} ({options.get(form, 'FORMAT parquet')})"
+            )
+        except duckdb.Error as error:
+            raise AtlasDBError(f"cannot write {form}: {str(error).splitlines()[0]}") from error
+        return path.read_bytes()
+
+
+def _without_nan(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column with NULL for NaN and infinities, nested ones too: JSON has neither."""
+    import pyarrow as pa  # imported by whoever made the table
+
+    if not re.search("float|double", str(column.type)):
+        return column
+    return pa.chunked_array([[_finite(value) for value in column.to_pylist()]], type=column.type)
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 (whatever a cell holds)
+    """Return a value with None for every float in it that is no number."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list | tuple):
+        return type(value)(map(_finite, value))
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return value
+
+
+def _drawn(table: pa.Table) -> str:
+    """Return a table drawn for people: numbers to the right, NULL told from an empty text."""
+    import pyarrow as pa  # imported by whoever made the table
+
+    is_number = [
+        pa.types.is_integer(field.type)
+        or pa.types.is_floating(field.type)
+        or pa.types.is_decimal(field.type)
+        for field in table.schema
+    ]
+    columns = [map(_cell, column.to_pylist()) for column in table.columns]
+    cells = [list(row) for row in zip(*columns, strict=True)]
+    # On a terminal, cells are wrapped; elsewhere, and where that would take long, never.
+    wraps = sys.stdout is not None and sys.stdout.isatty() and len(cells) <= _MOST_WRAPPED
+    draw = _wrapped if wraps else _aligned
+    count = f"({table.num_rows:,} row{'' if table.num_rows == 1 else 's'})"
+    return "\n".join([*draw(table.column_names, cells, is_number), count]) + "\n"
+
+
+def _aligned(names: list[str], cells: list[list[str]], is_number: list[bool]) -> list[str]:
+    """Return the lines of a table, each row in one."""
+    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    lines = [
+        _GAP.join(
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(row, widths, is_number, strict=True)
+        ).rstrip()
+        for row in (names, *cells)
+    ]
+    rule = "─" * (sum(widths) + len(_GAP) * (len(widths) - 1))
+    return [lines[0], rule, *lines[1:]]
+
+
+def _wrapped(names: list[str], cells: list[list[str]], is_number: list[bool]) -> list[str]:
+    """Return the lines of a table that is no wider than the terminal."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for index, (name, right) in enumerate(zip(names, is_number, strict=True)):
+        justify: Literal["left", "right"] = "right" if right else "left"
+        is_key = index == 0 and max(len(row[0]) for row in cells or [names]) <= _LONGEST_KEY
+        drawn.add_column(Text(name), justify=justify, overflow="fold", no_wrap=is_key)
+    for row in cells:
+        drawn.add_row(*(Text(text, style="dim" if text == _NULL else "") for text in row))
+    console = Console()
+    with console.capture() as capture:
+        console.print(drawn)
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def _cell(value: object) -> str:
+    """Return a value as people read it."""
+    if value is None:
+        return _NULL
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    if isinstance(value, list):
+        return ", ".join(map(_cell, value))
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value)
+    )
+
+
+class _PlainProgress:
+    """Progress in a log: a line a step."""
+
+    def step(self, label: str, total: int | None = None) -> None:
+        size = f" ({total:,} bytes)" if total else ""
+        click.echo(f"{label}{size}", err=True)
+
+    def advance(self, amount: int) -> None:
+        pass
+
+
+class _BarProgress:
+    """Progress on a terminal: a bar that belongs to the step at hand."""
+
+    def __init__(self, bars: RichProgress) -> None:
+        self._bars = bars
+        self._task: TaskID | None = None
+
+    def step(self, label: str, total: int | None = None) -> None:
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+        self._task = self._bars.add_task(label, total=total)
+
+    def advance(self, amount: int) -> None:
+        if self._task is not None:
+            self._bars.advance(self._task, amount)
+
+
+@contextmanager
+def progress_shown(*, quiet: bool) -> Iterator[Any]:
+    """Yield a progress: bars on a terminal, lines elsewhere, None with ``--quiet``."""
+    if quiet:
+        yield None
+    elif not sys.stderr.isatty():
+        yield _PlainProgress()
+    else:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+            yield _BarProgress(bars)

@@ -1,0 +1,492 @@
+"""The command line as a person uses it: words in, text and exit status out."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from small import TETRAHEDRON, SmallAtlas
+
+import atlasdb
+from atlasdb.cli import COMMANDS, run
+
+
+class Shell:
+    """Runs commands in this process, on one home."""
+
+    def __init__(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.home = home
+        self._capsys = capsys
+
+    def __call__(self, *words: str, status: int = 0) -> str:
+        """Run a command, assert its exit status, and return what it printed."""
+        found = run(["--home", str(self.home), *words])
+        printed = self._capsys.readouterr()
+        assert found == status, printed.err
+        if status:
+            assert "Traceback" not in printed.err
+            return printed.err
+        return printed.out
+
+
+@pytest.fixture
+def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(tmp_path / "home", capsys)
+
+
+@pytest.fixture
+def full_shell(full: atlasdb.Database, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(full.home.folder, capsys)
+
+
+def test_ingest_says_what_it_did_and_found(shell: Shell, tmp_path: Path) -> None:
+    folder = SmallAtlas(meshes={"997": TETRAHEDRON}).write(tmp_path)
+    lines = shell("ingest", str(folder)).splitlines()
+    assert re.fullmatch(
+        rf"ingested small_rat_50um@1.0 from {folder}: 7 structures, 1 meshes, [\d.]+ s", lines[0]
+    )
+    assert "  warning mesh_missing: grey has no mesh … 6 in all" in lines
+    assert lines[-1] == "  all of them: atlasdb sql 'FROM \"small_rat_50um@1.0\".finding'"
+    assert shell("ingest", str(folder)) == (
+        "small_rat_50um@1.0 is already there (--force replaces it)\n"
+    )
+    assert shell("ingest", "small_rat_50um").startswith("small_rat_50um@1.0 is already there")
+    assert shell("ingest", str(folder), "--force", "-q").startswith("replaced small_rat_50um@1.0")
+    refused = shell("ingest", str(folder), "--force", "--strict", "-q", status=1)
+    assert refused.startswith("error: small_rat_50um@1.0 has warnings and --strict was given: ")
+
+
+def test_list(shell: Shell, full_shell: Shell) -> None:
+    printed = full_shell("list")
+    assert [
+        line.split()[1] for line in printed.splitlines() if line.startswith("small_rat_50")
+    ] == [
+        "1.10",
+        "1.9",
+        "1.2",
+    ]
+    assert printed.endswith("(8 rows)\n")
+    rows = json.loads(full_shell("list", "--format", "json"))
+    assert {row["name"] for row in rows} >= {"phantom_odd_mouse_100um", "small_rat_100um"}
+    assert shell("list", status=1).startswith("error: there is no atlas database in ")
+
+
+def test_info(full_shell: Shell) -> None:
+    printed = full_shell("info", "phantom_anisotropic_mouse_200um")
+    pairs = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in printed.splitlines())
+    assert pairs["resolution_um"] == "200 × 100 × 50"
+    assert pairs["shape"] == "66 × 80 × 228"
+    assert pairs["depth"] == "8"
+    assert pairs["volumes"] == "ranks, annotation, nissl, reference"
+    assert "findings (all: atlasdb sql" in full_shell("info", "small_rat_50um@1.9")
+    row = json.loads(full_shell("info", "small_rat_50um", "--format", "json"))[0]
+    assert row["version"] == "1.10"
+    assert row["resolution_um"] == [50, 20, 10]
+    error = full_shell("info", "small_rat_51um", status=1)
+    assert error == (
+        "error: no atlas small_rat_51um in this home; did you mean small_rat_50um or "
+        "small_rat_100um?; `atlasdb list` shows all\n"
+    )
+
+
+QUERY = (
+    "SELECT acronym, path, volume_mm3, NULL AS nothing FROM phantom_mouse_100um.region "
+    "WHERE acronym IN ('VISp2/3', 'root') ORDER BY rank"
+)
+
+
+def test_sql_in_every_format(full_shell: Shell, tmp_path: Path) -> None:
+    table = full_shell("sql", QUERY).splitlines()
+    assert table[0].split() == ["acronym", "path", "volume_mm3", "nothing"]
+    assert table[2].split() == ["root", "root", "551.624", "NULL"]
+    assert table[-1] == "(2 rows)"
+    rows = list(csv.DictReader(io.StringIO(full_shell("sql", QUERY, "--format", "csv"))))
+    assert rows[1]["acronym"] == "VISp2/3"
+    assert rows[1]["nothing"] == ""
+    found = json.loads(full_shell("sql", QUERY, "--format", "json"))
+    assert found[1]["path"][-2:] == ["VISp", "VISp2/3"]
+    assert found[1]["nothing"] is None
+    target = tmp_path / "out.parquet"
+    assert full_shell("sql", QUERY, "-o", str(target)) == ""
+    assert pq.read_table(target).column("path").to_pylist()[0] == ["root"]
+    for ending in ("csv", "json", "txt"):
+        full_shell("sql", QUERY, "-o", str(tmp_path / f"out.{ending}"))
+    assert json.loads((tmp_path / "out.json").read_text()) == found
+    assert (tmp_path / "out.txt").read_text().splitlines() == table
+    assert "needs a file" in full_shell("sql", QUERY, "--format", "parquet", status=2)
+    assert full_shell("sql", QUERY, "-o", str(tmp_path / "no" / "x.csv"), status=1).startswith(
+        "error: cannot write"
+    )
+    assert sorted(path.suffix for path in tmp_path.glob("out.*")) == [
+        ".csv",
+        ".json",
+        ".parquet",
+        ".txt",
+    ]
+
+
+def test_output_goes_where_it_is_told(full_shell: Shell, tmp_path: Path) -> None:
+    """Links are followed, modes kept, pipes and devices written into, and - is stdout."""
+    target, link, pipe = tmp_path / "real.csv", tmp_path / "link.csv", tmp_path / "pipe"
+    target.write_text("old")
+    target.chmod(0o600)
+    link.symlink_to(target)
+    full_shell("sql", "SELECT 1 AS a", "-o", str(link))
+    assert link.is_symlink()
+    assert target.read_text() == "a\n1\n"
+    assert target.stat().st_mode & 0o777 == 0o600
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True)
+    full_shell("sql", "SELECT 1 AS a", "-o", str(pipe), "--format", "csv")
+    assert reader.communicate()[0] == "a\n1\n"
+    assert pipe.is_fifo()
+    umask = os.umask(0o077)
+    full_shell("sql", "SELECT 1 AS a", "-o", str(tmp_path / "new.json"))
+    os.umask(umask)
+    assert (tmp_path / "new.json").stat().st_mode & 0o777 == 0o600
+    assert full_shell("sql", "SELECT 1 AS a", "-o", "-", "--format", "csv") == "a\n1\n"
+    assert "needs the name" in full_shell("sql", "SELECT 1", "-o", "", status=2)
+    full_shell("sql", "SELECT 1 AS a", "-o", str(tmp_path), status=1)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_columns_of_one_name_are_told_apart(full_shell: Shell, tmp_path: Path) -> None:
+    query = 'SELECT 1 AS a, 2 AS a, 3 AS a_1, 4 AS "A", 5 AS "É", 6 AS "é"'
+    names = ["a", "a_1", "a_1_1", "A_2", "É", "é_1"]
+    values = [1, 2, 3, 4, 5, 6]
+    assert full_shell("sql", query).split()[:6] == names
+    rows = list(csv.reader(io.StringIO(full_shell("sql", query, "--format", "csv"))))
+    assert rows == [names, [str(value) for value in values]]
+    assert json.loads(full_shell("sql", query, "--format", "json")) == [
+        dict(zip(names, values, strict=True))
+    ]
+    full_shell("sql", query, "-o", str(tmp_path / "x.parquet"))
+    table = pq.read_table(tmp_path / "x.parquet")
+    assert table.to_pylist() == [dict(zip(names, values, strict=True))]
+
+
+def test_json_has_no_nan(full_shell: Shell) -> None:
+    query = (
+        "SELECT 'nan'::DOUBLE AS a, 'inf'::FLOAT AS b, 1.5::DOUBLE AS c, [1, 'nan'::DOUBLE] AS d, "
+        "{'x': '-inf'::DOUBLE, 'y': 'text'} AS e, MAP {'k': 'nan'::FLOAT} AS f, NULL::DOUBLE[] AS g"
+    )
+    printed = full_shell("sql", query, "--format", "json")
+    assert json.loads(printed) == [
+        {"a": None, "b": None, "c": 1.5, "d": [1, None], "e": {"x": None, "y": "text"}}
+        | {"f": {"k": None}, "g": None}
+    ]
+
+
+def test_cells_stay_in_their_row(full_shell: Shell) -> None:
+    printed = full_shell("sql", "SELECT concat('a', chr(10), chr(27), '[31m') AS a, '' AS b")
+    assert printed.splitlines()[2] == r"a\n\x1b[31m"
+
+
+@pytest.mark.parametrize("query", ["", " ; ", "-- a comment"])
+def test_queries_without_a_statement(full_shell: Shell, query: str) -> None:
+    error = full_shell("sql", "--", query, status=1)
+    assert error == "error: the query holds no statement\n"
+
+
+def test_stdin_that_is_no_text(full: atlasdb.Database) -> None:
+    command = [sys.executable, "-c", "from atlasdb.cli import main; main(['sql', '-'])"]
+    done = subprocess.run(
+        command,
+        input=b"SELECT \xff",
+        env=os.environ | {"ATLASDB_HOME": str(full.home.folder)},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"error: stdin is no UTF-8 text")
+
+
+def test_a_narrow_terminal_loses_nothing(full: atlasdb.Database) -> None:
+    leader, follower = pty.openpty()
+    command = shutil.which("atlasdb", path=str(Path(sys.executable).parent))
+    assert command is not None
+    process = subprocess.Popen(
+        [command, "list"],
+        env=os.environ | {"ATLASDB_HOME": str(full.home.folder), "TERM": "xterm", "COLUMNS": "80"},
+        stdout=follower,
+    )
+    os.close(follower)
+    shown = b""
+    with contextlib.suppress(OSError):
+        while chunk := os.read(leader, 4096):
+            shown += chunk
+    os.close(leader)
+    process.wait()
+    text = re.sub(r"\x1b\[[\d;]*m", "", shown.decode())
+    assert "phantom_anisotropic_mouse_200um" in text
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_sql_from_stdin(full_shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    stdin = io.TextIOWrapper(io.BytesIO(b"SELECT 40 + 2 AS answer"))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert full_shell("sql", "-", "--format", "csv") == "answer\n42\n"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM atlas",
+        "CREATE TABLE atlas.main.mine (i INT)",
+        "DROP VIEW phantom_mouse_100um.region",
+        "UPDATE structure SET acronym = 'x'",
+        "CREATE OR REPLACE MACRO atlas_id(x) AS 1",
+    ],
+)
+def test_sql_cannot_change_the_database(
+    full_shell: Shell, full: atlasdb.Database, statement: str
+) -> None:
+    before = full.home.database.read_bytes()
+    full_shell("sql", statement, status=1)
+    assert full.home.database.read_bytes() == before
+
+
+def test_sql_errors_are_duckdb_s_in_one_line(full_shell: Shell) -> None:
+    error = full_shell("sql", "SELECT nope\nFROM phantom_mouse_100um.region", status=1)
+    assert len(error.splitlines()) == 1
+    assert error.startswith('error: Binder Error: Referenced column "nope" not found')
+    assert "Candidate bindings" in error
+    error = full_shell("sql", "FROM phantom_mouse_100um.regoin", status=1)
+    assert 'Did you mean "phantom_mouse_100um.region' in error or "region" in error
+
+
+def test_check_finds_what_is_wrong(shell: Shell, tmp_path: Path) -> None:
+    shell("ingest", str(SmallAtlas().write(tmp_path)))
+    printed = shell("check", "small_rat_50um")
+    assert printed.splitlines()[-1] == "small_rat_50um: 12 checks passed"
+    assert all(line.startswith("ok  ") for line in printed.splitlines()[:-1])
+    folder = next(shell.home.glob("volumes/*/*/*"))
+    annotation, ranks = folder / "annotation.tiff", folder / "annotation.ranks.tiff"
+    meshes = next(shell.home.glob("meshes/*/*/*"))
+    (meshes / "8.obj").unlink()
+    (meshes / "997.obj").write_text("v 0 0 0\n")
+    content = bytearray(ranks.read_bytes())
+    content[-1] ^= 1
+    ranks.write_bytes(content)
+    annotation.write_bytes(annotation.read_bytes()[:-20])
+    (folder / "reference.tiff").unlink()
+    found = run(["--home", str(shell.home), "check", "small_rat_50um"])
+    printed = shell._capsys.readouterr().out
+    assert found == 1
+    problems = [line for line in printed.splitlines() if line.startswith("PROBLEM")]
+    for text in (
+        "annotation volume .* bytes instead of",
+        "ranks volume .*was altered: its SHA-256 differs",
+        "reference volume is missing",
+        r"mesh files.*8\.obj is missing; .*997\.obj has 8 bytes instead of",
+    ):
+        assert any(re.search(text, line) for line in problems), (text, problems)
+    shell("ingest", str(tmp_path / "small_rat_50um_v1.0"), "--force")
+    shell("check", "small_rat_50um")
+
+
+@pytest.mark.parametrize(
+    ("statement", "subject"),
+    [
+        ("UPDATE structure SET last_rank = last_rank + 1 WHERE rank = 2", "table structure"),
+        ("DELETE FROM structure_closure WHERE distance = 3", "table structure_closure"),
+        (
+            "UPDATE structure_extent SET voxels = voxels + 1 WHERE structure_id = 8",
+            "table structure_extent",
+        ),
+        ("UPDATE label SET voxels = 1 WHERE value = 8", "table label"),
+        ("DELETE FROM annotation_run WHERE line = 2", "table annotation_run"),
+        ("UPDATE annotation_run SET rank = 3 WHERE line = 2", "ranks volume against the runs"),
+        ("UPDATE mesh SET structure_id = 4444 WHERE structure_id = 8", "references between tables"),
+        (
+            "INSERT INTO label SELECT 77, value, rank, structure_id, voxels FROM label",
+            "references between tables",
+        ),
+    ],
+)
+def test_check_finds_rows_that_were_altered(
+    shell: Shell, tmp_path: Path, statement: str, subject: str
+) -> None:
+    import duckdb
+
+    shell("ingest", str(SmallAtlas().write(tmp_path)))
+    with duckdb.connect(str(shell.home / "atlas.duckdb")) as connection:
+        connection.execute(statement)
+    found = run(["--home", str(shell.home), "check", "small_rat_50um"])
+    assert found == 1
+    assert f"PROBLEM  {subject}: " in shell._capsys.readouterr().out
+
+
+def test_remove(shell: Shell, tmp_path: Path) -> None:
+    shell("ingest", str(SmallAtlas().write(tmp_path)))
+    assert shell("remove", "small_rat_50um") == "removed small_rat_50um@1.0\n"
+    assert shell("list").endswith("(0 rows)\n")
+
+
+def test_db_commands(shell: Shell) -> None:
+    shell("db", "current", status=1)
+    shell("ingest", "phantom_mouse_100um", "-q")
+    assert shell("db", "current") == "0001 (current)\n"
+    assert shell("db", "upgrade") == "the schema is current: 0001\n"
+    from atlasdb.home import Home
+    from atlasdb.migrate import downgrade
+
+    downgrade(Home(shell.home), "base")
+    assert shell("list", status=1).endswith("run `atlasdb db upgrade`\n")
+    assert shell("ingest", "phantom_odd_mouse_100um", status=1).endswith(
+        "run `atlasdb db upgrade`\n"
+    )
+    assert shell("db", "current") == "none (this atlasdb works with 0001)\n"
+    assert shell("db", "upgrade") == "upgraded from none to 0001\n"
+
+
+def test_demo_prints_each_command_that_it_runs(shell: Shell) -> None:
+    printed = shell("demo")
+    commands = re.findall(r"^\$ atlasdb --home \S+ (\w+)", printed, re.MULTILINE)
+    assert commands == ["ingest", "list", "info", "sql", "sql", "sql", "sql", "check"]
+    for text in ("45 structures", "Caudoputamen", "root > grey", "13 checks passed", "VISp2/3"):
+        assert text in printed
+    assert f"$ atlasdb --home {shell.home} list" in printed, "as it can be typed"
+    assert "is already there" in shell("demo"), "it can be given again"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(shell: Shell, command: str) -> None:
+    assert shell(command, "--help") == shell(command, "-h")
+    assert f"Usage: atlasdb {command}" in shell(command, "-h")
+    assert command in shell("--help")
+
+
+def test_wrong_usage(shell: Shell) -> None:
+    assert "no command 'removee'; did you mean remove?" in shell("removee", status=2)
+    assert "Missing argument 'ATLAS'" in shell("ingest", status=2)
+    assert "No such option" in shell("list", "--nope", status=2)
+    assert shell("--version").startswith("atlasdb 0.")
+
+
+def atlasdb_process(*words: str, home: Path, **environment: str) -> subprocess.Popen[str]:
+    """Start the installed command."""
+    command = shutil.which("atlasdb", path=str(Path(sys.executable).parent))
+    assert command is not None
+    return subprocess.Popen(
+        [command, *words],
+        env=os.environ | {"ATLASDB_HOME": str(home)} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_the_installed_command(full: atlasdb.Database) -> None:
+    process = atlasdb_process("sql", "SELECT 1 AS one", home=full.home.folder)
+    output, errors = process.communicate()
+    assert (process.returncode, errors) == (0, "")
+    assert output == "one\n───\n  1\n(1 row)\n"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys; from atlasdb.cli import run; run(['--help'])\n"
+        "heavy = 'numpy duckdb pandas pyarrow sqlalchemy alembic tifffile meshio requests rich'\n"
+        "print('HEAVY', [name for name in heavy.split() if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.endswith("HEAVY []\n")
+
+
+def test_plain_reads_import_neither_sqlalchemy_nor_alembic(full: atlasdb.Database) -> None:
+    script = (
+        "import sys; from atlasdb.cli import run\n"
+        f"run(['--home', {str(full.home.folder)!r}, 'info', 'phantom_mouse_100um'])\n"
+        "print('HEAVY', [n for n in ('sqlalchemy', 'alembic', 'meshio') if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.endswith("HEAVY []\n")
+
+
+def test_a_pipe_that_closes(full: atlasdb.Database) -> None:
+    query = "SELECT * FROM annotation_run LIMIT 20000"
+    process = atlasdb_process("sql", query, home=full.home.folder)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("atlas_id")
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    process.wait()
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.1, 0.3, 0.6])
+def test_an_interrupted_ingest(tmp_path: Path, wait: float) -> None:
+    """Ctrl-C: the shell's exit status, a last line that says so, and the home old or new."""
+    home = tmp_path / "home"
+    process = atlasdb_process("ingest", "phantom_mouse_100um", home=home)
+    assert process.stderr is not None
+    assert process.stderr.readline() == "making phantom_mouse_100um\n"
+    time.sleep(wait)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode in {0, 130}
+    if process.returncode:
+        assert errors.splitlines()[-1] == "error: interrupted"
+    if home.exists():
+        names = {path.name for path in home.iterdir()}
+        assert names <= {".lock", "atlas.duckdb", "volumes", "meshes"}
+    again = atlasdb_process("ingest", "phantom_mouse_100um", home=home)
+    again.communicate()
+    assert again.returncode == 0
+    assert all(result.ok for result in atlasdb.connect(home).check("phantom_mouse_100um"))
+
+
+@pytest.mark.real
+def test_progress_on_a_terminal_and_in_a_log(packages: Path, tmp_path: Path) -> None:
+    words = ("ingest", str(packages / "example_mouse_100um_v1.2.tar.gz"))
+    _, errors = atlasdb_process(*words, home=tmp_path / "log").communicate()
+    assert errors.splitlines() == [
+        "unpacking example_mouse_100um_v1.2.tar.gz (7,071,564 bytes)",
+        "volumes and meshes",
+        "writing the database",
+    ]
+    leader, follower = pty.openpty()
+    command = shutil.which("atlasdb", path=str(Path(sys.executable).parent))
+    assert command is not None
+    process = subprocess.Popen(
+        [command, *words],
+        env=os.environ | {"ATLASDB_HOME": str(tmp_path / "tty"), "TERM": "xterm", "COLUMNS": "120"},
+        stdout=subprocess.PIPE,
+        stderr=follower,
+    )
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            chunk = os.read(leader, 4096)
+        except OSError:
+            break
+        if not chunk:
+            break
+        shown += chunk
+    os.close(leader)
+    process.communicate()
+    assert process.returncode == 0
+    text = shown.decode()
+    assert "unpacking" in text
+    assert re.search(r"[\d.]+/7\.1 MB", text)
