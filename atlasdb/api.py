@@ -13,7 +13,7 @@ import duckdb
 from atlasdb import database
 from atlasdb.errors import QueryError
 from atlasdb.home import Home
-from atlasdb.queries import has_atlases, load
+from atlasdb.queries import load
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -132,11 +132,9 @@ class Database:
         from atlasdb.migrate import upgrade  # alembic takes 0.5 s
 
         with database.reading_any_schema(self.home) as connection:
-            found = database.schema_revision(connection)
-            is_older = found in (None, *database.revisions()[:-1])
-            if not is_older or (found is None and has_atlases(connection)):
+            if not database.has_older_schema(connection):
                 database.check_schema(connection, self.home)
-                return found, found
+                return database.head(), database.head()
         return upgrade(self.home)
 
     def sql(self, query: str, parameters: list[Any] | dict[str, Any] | None = None) -> pa.Table:

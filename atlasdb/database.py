@@ -173,6 +173,8 @@ def sweep(home: Home) -> None:
     """Remove what killed processes left in a home, if nobody is writing it."""
 
     def referenced() -> frozenset[str]:
+        if not home.has_database():
+            return frozenset()
         with reading(home) as connection:
             return blob_folders(connection)
 
@@ -213,20 +215,26 @@ def schema_revision(connection: duckdb.DuckDBPyConnection) -> str | None:
     return str(rows[0][0]) if rows else None
 
 
+def has_older_schema(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a database's schema is one that can be upgraded, none at all included."""
+    found = schema_revision(connection)
+    return found in revisions()[:-1] or (found is None and not has_atlases(connection))
+
+
 def check_schema(connection: duckdb.DuckDBPyConnection, home: Home) -> None:
     """Refuse a database whose schema is not this version's, and name the command that helps."""
     found = schema_revision(connection)
     if found == head():
         return
-    if found is None and has_atlases(connection):
-        raise SchemaVersionError(
-            f"{home.database} has tables of atlases, but no revision of a schema: it is damaged, "
-            "or was not made by atlasdb; move it away to begin anew"
-        )
-    if found is None or found in revisions():
+    if has_older_schema(connection):
         raise SchemaVersionError(
             f"{home.database} has schema {found or 'none'}, older than this atlasdb's {head()}: "
             "run `atlasdb db upgrade`"
+        )
+    if found is None:
+        raise SchemaVersionError(
+            f"{home.database} has tables of atlases, but no revision of a schema: it is damaged, "
+            "or was not made by atlasdb; move it away to begin anew"
         )
     raise SchemaVersionError(
         f"{home.database} has schema {found}, newer than this atlasdb's {head()}: "

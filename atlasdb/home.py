@@ -119,8 +119,9 @@ class Home:
         """
         descriptor = self._open_lock(time.monotonic() + timeout_s, timeout_s)
         try:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            with suppress(OSError):  # on a full disk the holder stays unnamed
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, str(os.getpid()).encode(), 0)
             yield
             os.ftruncate(descriptor, 0)
         finally:
@@ -197,12 +198,6 @@ class Home:
         with suppress(HomeError, OSError), self.locked(timeout_s=0):
             self._remove_drafts()
             self._sweep(referenced())
-
-    def drop(self, relative: str) -> None:
-        """Remove a blob folder that no row will name, with the folders that this leaves empty."""
-        folder = self.folder / relative
-        shutil.rmtree(folder, ignore_errors=True)
-        _remove_empty(list(folder.parents[: len(Path(relative).parts) - 1]))
 
     def _copy_to(self, copy: Path) -> tuple[int, int, int] | None:
         """Copy the database, if there is one, and return what identifies its present state."""

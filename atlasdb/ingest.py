@@ -238,11 +238,7 @@ def _commit(
         return "present"
     except BaseException:
         # What was interrupted after the swap is published: only what no row names may go.
-        if home.has_database():
-            sweep(home)
-        else:
-            for relative in folders.values():
-                home.drop(relative)
+        sweep(home)
         raise
     return "ingested" if old_id is None else "replaced"
 
@@ -270,11 +266,7 @@ def _existing_id(connection: duckdb.DuckDBPyConnection, name: AtlasName) -> int 
 def _move_folder(staged: Path, target: Path) -> None:
     """Give a staged folder its place in the home."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        staged.rename(target)
-    except FileNotFoundError:  # another ingest, failing, removed the empty folder meanwhile
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staged.rename(target)
+    staged.rename(target)
     sync_folder(target.parent)
 
 

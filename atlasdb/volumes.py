@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ import tifffile
 from atlasdb.errors import BlobError, PackageError, ShapeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -79,7 +78,7 @@ def read_volume(path: Path, shape: tuple[int, int, int]) -> NDArray[Any]:
         Another shape.
     """
     try:
-        with _quiet_tifffile(), tifffile.TiffFile(path) as tiff:
+        with tifffile.TiffFile(path) as tiff:
             if not tiff.pages:
                 raise PackageError(f"{path.name} holds no image: {path.stat().st_size:,} bytes")
             return _series_of_shape(tiff, path, shape)
@@ -121,7 +120,6 @@ def write_volume(path: Path, volume: NDArray[Any], *, kind: str) -> Blob:
     kind
         The volume's role in its atlas.
     """
-    # One or two rows of a compressed page would not be worth a thread: tifffile decides.
     tifffile.imwrite(
         path,
         np.ascontiguousarray(volume),
@@ -205,15 +203,3 @@ def _described(path: Path, kind: str, dtype: np.dtype[Any], shape: tuple[int, ..
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     extent = (int(shape[0]), int(shape[1]), int(shape[2]))
     return Blob(kind, path, np.dtype(dtype).name, extent, path.stat().st_size, digest)
-
-
-@contextmanager
-def _quiet_tifffile() -> Iterator[None]:
-    """Keep tifffile's log of what it thinks of a damaged file off the user's terminal."""
-    logger = tifffile.logger()
-    before = logger.disabled
-    logger.disabled = True
-    try:
-        yield
-    finally:
-        logger.disabled = before

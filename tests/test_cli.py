@@ -434,6 +434,17 @@ def test_a_pipe_that_closes(full: atlasdb.Database) -> None:
     process.wait()
 
 
+def test_a_damaged_volume_is_one_line(tmp_path: Path) -> None:
+    """What tifffile logs of it stays off the terminal."""
+    folder = SmallAtlas().write(tmp_path)
+    content = (folder / "annotation.tiff").read_bytes()
+    (folder / "annotation.tiff").write_bytes(content[:200])
+    process = atlasdb_process("ingest", str(folder), "-q", home=tmp_path / "home")
+    output, errors = process.communicate()
+    assert (process.returncode, output, len(errors.splitlines())) == (1, "", 1)
+    assert errors.startswith("error: annotation.tiff")
+
+
 @pytest.mark.parametrize("wait", [0.0, 0.1, 0.3, 0.6])
 def test_an_interrupted_ingest(tmp_path: Path, wait: float) -> None:
     """Ctrl-C: the shell's exit status, a last line that says so, and the home old or new."""

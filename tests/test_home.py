@@ -176,6 +176,18 @@ def test_waiting_for_a_writer_has_a_bound_and_names_it(db: atlasdb.Database) -> 
         pass
 
 
+def test_nobody_else_can_begin_to_write_while_a_draft_is_made(db: atlasdb.Database) -> None:
+    db.ingest("phantom_mouse_100um")
+    script = "import sys, duckdb; duckdb.connect(sys.argv[1])"
+    with writing(db.home) as connection:
+        connection.execute("SELECT 1")
+        _, errors = run(script, str(db.home.database)).communicate(timeout=60)
+        assert f"PID {os.getpid()}" in errors
+        assert db.atlases().num_rows == 1, "reading goes on"
+    _, errors = run(script, str(db.home.database)).communicate(timeout=60)
+    assert errors == ""
+
+
 HOLD = """
 import sys, duckdb
 held = duckdb.connect(sys.argv[1], read_only=sys.argv[2] == "reading")

@@ -82,7 +82,8 @@ def run(args: list[str] | None = None) -> int:
     args
         The words after ``atlasdb``; by default the process's own.
     """
-    logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())  # errors are told below
+    for library in ("sqlalchemy", "tifffile"):  # what they log is told below, in one line
+        logging.getLogger(library).addHandler(logging.NullHandler())
     try:
         status: Any = group.main(args, prog_name="atlasdb", standalone_mode=False)
     except click.ClickException as error:

@@ -55,8 +55,8 @@ class Limits:
     members: int = 200_000
     bytes: int = 1 << 36
     ratio: int = 500
-    header_bytes: int = 1 << 20
     free_bytes: int = 1 << 30
+    header_bytes: int = 1 << 20
 
 
 @dataclass(frozen=True)
