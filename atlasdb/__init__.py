@@ -29,7 +29,10 @@ if TYPE_CHECKING:
         SourceError,
         StrictError,
         UnknownAtlasError,
+        UnknownDepthError,
+        UnknownQueryError,
         UnknownStructureError,
+        WriteError,
     )
 
 __all__ = [
@@ -51,7 +54,10 @@ __all__ = [
     "SourceError",
     "StrictError",
     "UnknownAtlasError",
+    "UnknownDepthError",
+    "UnknownQueryError",
     "UnknownStructureError",
+    "WriteError",
     "connect",
 ]
 

@@ -8,34 +8,55 @@ again.
 
 from __future__ import annotations
 
+import operator
 import re
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from atlasdb.errors import (
+    AmbiguousAcronymError,
     HomeBusyError,
     HomeError,
     HomeNotFoundError,
+    LookupFailedError,
     PackageError,
     SchemaVersionError,
     UnknownAtlasError,
+    UnknownDepthError,
+    UnknownStructureError,
     did_you_mean,
 )
 from atlasdb.names import AtlasName
-from atlasdb.queries import bundled, has_atlases, text_literal
+from atlasdb.queries import bundled, text_literal
+from atlasdb.views import has_atlases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy import Engine
-    from sqlalchemy.orm import Session
 
-    from atlasdb.home import Home
+    from atlasdb.home import Draft, Home
+
+_REFUSALS = {
+    "no atlas ": UnknownAtlasError,
+    "no structure ": UnknownStructureError,
+    "acronym ": AmbiguousAcronymError,
+    "no depth ": UnknownDepthError,
+}
+"""How the messages of the macros in ``queries/schema`` begin, and what each means."""
 
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
+
+
+@dataclass(frozen=True)
+class TypedWord:
+    """A structure as somebody typed it: its acronym, its id, ``acronym:…`` or ``id:…``."""
+
+    text: str
 
 
 @contextmanager
@@ -120,6 +141,25 @@ def writing(home: Home, *, timeout_s: float = 60.0) -> Iterator[duckdb.DuckDBPyC
     HomeError
         The folder cannot be written.
     """
+    with drafting(home, timeout_s=timeout_s) as draft:
+        connection = duckdb.connect(str(draft.path))
+        try:
+            check_schema(connection, home)
+            connection.execute("BEGIN TRANSACTION")
+            yield connection
+            draft.blob_folders = blob_folders(connection)
+            connection.execute("COMMIT")
+            connection.execute("CHECKPOINT")
+        finally:
+            connection.close()
+
+
+@contextmanager
+def drafting(home: Home, *, timeout_s: float = 60.0) -> Iterator[Draft]:
+    """Open a draft of a home's database, which takes its place when the block ends without error.
+
+    A home without a database gets a new one, of the newest schema. The errors are `writing`'s.
+    """
     try:
         with no_other_writer(home) as guard, home.draft(timeout_s=timeout_s) as draft:
             guard()
@@ -127,16 +167,7 @@ def writing(home: Home, *, timeout_s: float = 60.0) -> Iterator[duckdb.DuckDBPyC
                 from atlasdb.migrate import upgrade_file  # alembic takes 0.5 s
 
                 upgrade_file(draft.path)
-            connection = duckdb.connect(str(draft.path))
-            try:
-                check_schema(connection, home)
-                connection.execute("BEGIN TRANSACTION")
-                yield connection
-                draft.blob_folders = blob_folders(connection)
-                connection.execute("COMMIT")
-                connection.execute("CHECKPOINT")
-            finally:
-                connection.close()
+            yield draft
     except duckdb.Error as error:
         raise writing_error(home, error) from error
 
@@ -277,6 +308,74 @@ def find_atlas(connection: duckdb.DuckDBPyConnection, atlas: str) -> tuple[int, 
     raise UnknownAtlasError(f"no atlas {wanted} in this home{hint}; `atlasdb list` shows all")
 
 
+def find_structure(
+    connection: duckdb.DuckDBPyConnection, atlas: AtlasName, structure: str | int | TypedWord
+) -> int:
+    """Return the id of a structure of an atlas in the database.
+
+    Parameters
+    ----------
+    connection
+        A reading or writing one.
+    atlas
+        The atlas's full name.
+    structure
+        An acronym, exactly as the atlas writes it; an id, any integer; or a word that somebody
+        typed, which may be either.
+
+    Raises
+    ------
+    UnknownStructureError
+        There is none; near acronyms are suggested.
+    AmbiguousAcronymError
+        Several structures have this acronym, or the word is one's acronym and another's id.
+    """
+    if isinstance(structure, TypedWord):
+        return _find_typed(connection, atlas, structure.text)
+    key: str | int = structure if isinstance(structure, str) else operator.index(structure)
+    try:
+        rows = connection.execute(
+            "SELECT structure_id_of($atlas, $structure)", {"atlas": str(atlas), "structure": key}
+        ).fetchall()
+    except duckdb.Error as error:
+        raise lookup_error(error) or error from error
+    return int(rows[0][0])
+
+
+def _find_typed(connection: duckdb.DuckDBPyConnection, atlas: AtlasName, word: str) -> int:
+    """Return the id of the structure that a typed word means."""
+    rows = connection.execute(
+        "SELECT structure_id, acronym FROM main.structure WHERE atlas_id = atlas_id($atlas) "
+        "AND (acronym = $word OR concat('acronym:', acronym) = $word "
+        "OR concat('id:', structure_id) = $word OR CAST(structure_id AS VARCHAR) = $word) "
+        "ORDER BY rank",
+        {"atlas": str(atlas), "word": word},
+    ).fetchall()
+    named = [acronym for _, acronym in rows]
+    if len(rows) > 1 and len(set(named)) > 1:
+        meanings = " or ".join(
+            f"acronym:{acronym}" if acronym == word else f"id:{structure_id} ({acronym})"
+            for structure_id, acronym in rows
+        )
+        raise AmbiguousAcronymError(
+            f"{word} is a structure's acronym and another's id in {atlas}: write {meanings}"
+        )
+    if len(rows) == 1:
+        return int(rows[0][0])
+    bare = word.removeprefix("id:").removeprefix("acronym:")
+    is_id = bare.isascii() and bare.isdigit() and not word.startswith("acronym:")
+    return find_structure(connection, atlas, int(bare) if is_id else bare)
+
+
+def lookup_error(error: duckdb.Error) -> LookupFailedError | None:
+    """Return the exception for what one of our macros refused by error(), if it was one."""
+    message = str(error).removeprefix("Invalid Input Error: ")
+    for start, kind in _REFUSALS.items():
+        if isinstance(error, duckdb.InvalidInputException) and message.startswith(start):
+            return kind(message)
+    return None
+
+
 def reading_engine(home: Home, *, any_schema: bool = False) -> Engine:
     """Return a SQLAlchemy engine whose every connection reads the home as it is then.
 
@@ -299,40 +398,3 @@ def reading_engine(home: Home, *, any_schema: bool = False) -> Engine:
 
     event.listen(engine, "connect", attach_home)
     return engine
-
-
-@contextmanager
-def session(home: Home, *, atlas: str | None = None) -> Iterator[Session]:
-    """Open a read-only ORM session, scoped to one atlas version if `atlas` is given.
-
-    Scoped, every query for a model of `atlasdb.models` finds the rows of that atlas only.
-
-    Raises
-    ------
-    UnknownAtlasError
-        The atlas is not there.
-    """
-    from sqlalchemy import event
-    from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
-
-    from atlasdb.models import Base
-
-    with Session(reading_engine(home)) as opened:
-        if atlas is not None:
-            raw: Any = opened.connection().connection.driver_connection
-            atlas_id, _ = find_atlas(raw, atlas)
-
-            # A function of the class, and not a plain expression, reaches aliases too.
-            criteria = [
-                with_loader_criteria(
-                    mapper.class_, lambda model: model.atlas_id == atlas_id, include_aliases=True
-                )
-                for mapper in Base.registry.mappers
-            ]
-
-            def scope(state: ORMExecuteState) -> None:
-                if state.is_select:
-                    state.statement = state.statement.options(*criteria)
-
-            event.listen(opened, "do_orm_execute", scope)
-        yield opened

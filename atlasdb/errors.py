@@ -13,8 +13,11 @@ A message names the thing, what was expected, what was found, and what to do nex
     ├── LookupFailedError (KeyError)
     │   ├── UnknownAtlasError                  no such atlas in this home
     │   ├── UnknownStructureError              no such structure in this atlas
-    │   └── AmbiguousAcronymError              several structures bear this acronym
+    │   ├── AmbiguousAcronymError              several structures bear this acronym
+    │   ├── UnknownDepthError                  no structure of this atlas is so deep
+    │   └── UnknownQueryError                  no such named query
     ├── QueryError (ValueError)                a statement that DuckDB refuses
+    ├── WriteError (ValueError)                changes of rows that contradict each other
     └── HomeError (OSError)                    the home cannot be read or written
         ├── HomeNotFoundError                  there is no database in it
         ├── HomeBusyError                      another program holds it
@@ -83,8 +86,20 @@ class AmbiguousAcronymError(LookupFailedError):
     """Several structures of the atlas bear this acronym; their ids tell them apart."""
 
 
+class UnknownDepthError(LookupFailedError):
+    """The atlas has no structures at this depth."""
+
+
+class UnknownQueryError(LookupFailedError):
+    """There is no named query of this name."""
+
+
 class QueryError(AtlasDBError, ValueError):
     """DuckDB refuses a statement."""
+
+
+class WriteError(AtlasDBError, ValueError):
+    """A writing session's changes are refused; the home is as it was."""
 
 
 class HomeError(AtlasDBError, OSError):
@@ -140,3 +155,17 @@ def listing(items: Iterable[object], *, limit: int = 5) -> str:
     texts = [str(item) for item in items]
     shown = ", ".join(texts[:limit])
     return shown if len(texts) <= limit else f"{shown} and {len(texts) - limit:,} more"
+
+
+def one_line(message: str) -> str:
+    r"""Fold a message of DuckDB's: what is wrong and what is near, without the drawn query.
+
+    Examples
+    --------
+    >>> one_line("Parser Error: no\n\nLINE 1: x\n        ^")
+    'Parser Error: no'
+    """
+    message = message.removeprefix("Invalid Input Error: ")  # as error() is announced
+    lines = [line.strip() for line in message.splitlines()]
+    kept = [line for line in lines if line and not line.startswith("LINE ") and line.strip("^ ")]
+    return " ".join(kept)

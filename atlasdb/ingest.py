@@ -25,9 +25,10 @@ from atlasdb.errors import (
 from atlasdb.home import sync_folder
 from atlasdb.names import AtlasName
 from atlasdb.prepare import Prepared, prepare
-from atlasdb.queries import create_atlas_views, quoted
+from atlasdb.queries import quoted
 from atlasdb.sources import locate, named
 from atlasdb.sources.base import NoProgress
+from atlasdb.views import create_atlas_views
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

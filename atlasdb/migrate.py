@@ -26,7 +26,8 @@ from atlasdb.database import (
     schema_revision,
     writing_error,
 )
-from atlasdb.queries import bundled, create_views, drop_views
+from atlasdb.queries import bundled
+from atlasdb.views import create_views, drop_views
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

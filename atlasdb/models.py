@@ -8,26 +8,50 @@ the database, so that any client can show them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final
+from numbers import Integral
+from typing import Any, Final, Literal, get_args
 
 from sqlalchemy import (
+    ARRAY,
     JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     DateTime,
     Double,
     Integer,
     MetaData,
+    ScalarSelect,
     Sequence,
     SmallInteger,
     String,
     Table,
     UniqueConstraint,
+    and_,
+    case,
+    func,
+    or_,
+    select,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.ext.hybrid import hybrid_method, hybrid_property
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Relationship,
+    foreign,
+    mapped_column,
+    relationship,
+    remote,
+)
+
+from atlasdb.errors import UnknownDepthError
+
+Ragged = Literal["omit", "leaf"]
+"""Branches that end above a depth: left out, or represented by their leaf."""
 
 NAMING: Final = {
     "ix": "ix_%(column_0_label)s",
@@ -37,6 +61,9 @@ NAMING: Final = {
 }
 
 _ATLAS_ID = "the atlas, as in table atlas"
+_CENTROID = "mean of the voxels' centres, microns; NULL without voxels"
+_NEAR_FACE = "near face of the first voxel, microns; NULL without voxels"
+_FAR_FACE = "far face of the last voxel, microns; NULL without voxels"
 
 
 class Base(DeclarativeBase):
@@ -57,6 +84,96 @@ def _atlas_key() -> Mapped[int]:
 def _structure_key(comment: str = "the structure's id in its atlas") -> Mapped[int]:
     """Return a 64-bit structure id that is part of the key."""
     return mapped_column(BigInteger, primary_key=True, autoincrement=False, comment=comment)
+
+
+def _to_one(primaryjoin: Callable[[], Any]) -> Relationship[Any]:
+    """Return a relationship to one row or none."""
+    return relationship(primaryjoin=primaryjoin, viewonly=True, uselist=False)
+
+
+def _to_many(primaryjoin: Callable[[], Any], *, order_by: Callable[[], Any]) -> Relationship[Any]:
+    """Return a relationship to any number of rows, in order."""
+    return relationship(primaryjoin=primaryjoin, viewonly=True, order_by=order_by)
+
+
+def _by_closure(
+    primaryjoin: Callable[[], Any], secondaryjoin: Callable[[], Any]
+) -> Relationship[Any]:
+    """Return a relationship to structures by way of the closure, in depth-first order."""
+    return relationship(
+        "Structure",
+        secondary=lambda: StructureClosure.__table__,
+        primaryjoin=primaryjoin,
+        secondaryjoin=secondaryjoin,
+        viewonly=True,
+        order_by=lambda: Structure.rank,
+    )
+
+
+def _is_ancestor() -> ColumnElement[bool]:
+    return and_(
+        StructureClosure.atlas_id == Structure.atlas_id,
+        StructureClosure.ancestor_id == Structure.structure_id,
+    )
+
+
+def _is_descendant() -> ColumnElement[bool]:
+    return and_(
+        StructureClosure.atlas_id == Structure.atlas_id,
+        StructureClosure.descendant_id == Structure.structure_id,
+    )
+
+
+_to_ancestor, _to_descendant = _is_ancestor, _is_descendant
+"""The same conditions, on the far side of the closure."""
+
+
+def _atlas_of(model: type[Any]) -> ColumnElement[bool]:
+    """Return the join of a row to its atlas."""
+    return and_(foreign(model.atlas_id) == remote(Atlas.atlas_id))
+
+
+def _of_atlas(model: type[Any]) -> ColumnElement[bool]:
+    """Return the join of an atlas to its rows in another table."""
+    return and_(foreign(remote(model.atlas_id)) == Atlas.atlas_id)
+
+
+def _same_structure(model: type[Any]) -> ColumnElement[bool]:
+    """Return the join of a structure to the rows of another table about it."""
+    return and_(
+        foreign(remote(model.atlas_id)) == Structure.atlas_id,
+        foreign(remote(model.structure_id)) == Structure.structure_id,
+    )
+
+
+def _extent_of(hemisphere: str) -> ColumnElement[bool]:
+    """Return the join of a structure to one of its extents."""
+    return and_(_same_structure(StructureExtent), StructureExtent.hemisphere == hemisphere)
+
+
+def _structure_of(model: type[Any], column: str = "structure_id") -> ColumnElement[bool]:
+    """Return the join of a row to the structure that it is about."""
+    return and_(
+        foreign(model.atlas_id) == remote(Structure.atlas_id),
+        foreign(getattr(model, column)) == remote(Structure.structure_id),
+    )
+
+
+def _check_structure(other: object) -> None:
+    """Refuse an acronym or an id where a structure is needed."""
+    if isinstance(other, str | int):
+        raise TypeError(
+            f"expected a Structure or an alias of it, not {other!r}: session.structure({other!r}) "
+            "gives one"
+        )
+
+
+def _check_level(depth: object, ragged: Ragged) -> None:
+    """Refuse what is no depth, or no way to treat branches that end above it."""
+    if not isinstance(depth, Integral) or depth < 0:
+        raise UnknownDepthError(f"no depth {depth!r}: depths are integers, and the root has 0")
+    if ragged not in get_args(Ragged):
+        raise ValueError(f"ragged is 'omit' or 'leaf', not {ragged!r}")
 
 
 class Atlas(Base):
@@ -102,6 +219,19 @@ class Atlas(Base):
     atlasdb_version: Mapped[str] = mapped_column(String, comment="the atlasdb that ingested it")
     extra: Mapped[dict[str, Any]] = mapped_column(JSON, comment="all metadata of the source")
 
+    structures: Mapped[list[Structure]] = _to_many(
+        lambda: _of_atlas(Structure), order_by=lambda: Structure.rank
+    )
+    volumes: Mapped[list[Volume]] = _to_many(
+        lambda: _of_atlas(Volume), order_by=lambda: Volume.kind
+    )
+    findings: Mapped[list[Finding]] = _to_many(
+        lambda: _of_atlas(Finding), order_by=lambda: Finding.number
+    )
+
+    def __repr__(self) -> str:
+        return f"<Atlas {self.name}@{self.version}>"
+
 
 class Structure(Base):
     """A named node of an atlas's hierarchy."""
@@ -128,6 +258,158 @@ class Structure(Base):
     red: Mapped[int] = mapped_column(SmallInteger, comment="0 to 255")
     green: Mapped[int] = mapped_column(SmallInteger, comment="0 to 255")
     blue: Mapped[int] = mapped_column(SmallInteger, comment="0 to 255")
+    path: Mapped[list[str]] = mapped_column(
+        ARRAY(String), comment="acronyms from the root to the structure, both included"
+    )
+
+    atlas: Mapped[Atlas] = _to_one(lambda: _atlas_of(Structure))
+    parent: Mapped[Structure | None] = _to_one(
+        lambda: and_(
+            remote(Structure.atlas_id) == foreign(Structure.atlas_id),
+            remote(Structure.structure_id) == foreign(Structure.parent_id),
+        )
+    )
+    children: Mapped[list[Structure]] = _to_many(
+        lambda: and_(
+            foreign(remote(Structure.atlas_id)) == Structure.atlas_id,
+            foreign(remote(Structure.parent_id)) == Structure.structure_id,
+        ),
+        order_by=lambda: Structure.rank,
+    )
+    siblings: Mapped[list[Structure]] = _to_many(
+        lambda: and_(
+            foreign(remote(Structure.atlas_id)) == Structure.atlas_id,
+            foreign(remote(Structure.parent_id)) == Structure.parent_id,
+            remote(Structure.structure_id) != Structure.structure_id,
+        ),
+        order_by=lambda: Structure.rank,
+    )
+    ancestors: Mapped[list[Structure]] = _by_closure(
+        lambda: and_(_is_descendant(), StructureClosure.distance > 0), _to_ancestor
+    )
+    descendants: Mapped[list[Structure]] = _by_closure(
+        lambda: and_(_is_ancestor(), StructureClosure.distance > 0), _to_descendant
+    )
+    leaves: Mapped[list[Structure]] = _by_closure(
+        _is_ancestor, lambda: and_(_to_descendant(), Structure.rank == Structure.last_rank)
+    )
+    extents: Mapped[list[StructureExtent]] = _to_many(
+        lambda: _same_structure(StructureExtent), order_by=lambda: StructureExtent.hemisphere
+    )
+    extent: Mapped[StructureExtent] = _to_one(lambda: _extent_of("both"))
+    left_extent: Mapped[StructureExtent] = _to_one(lambda: _extent_of("left"))
+    right_extent: Mapped[StructureExtent] = _to_one(lambda: _extent_of("right"))
+    label: Mapped[Label | None] = _to_one(lambda: _same_structure(Label))
+    mesh: Mapped[Mesh | None] = _to_one(lambda: _same_structure(Mesh))
+    findings: Mapped[list[Finding]] = _to_many(
+        lambda: _same_structure(Finding), order_by=lambda: Finding.number
+    )
+
+    def __repr__(self) -> str:
+        return f"<Structure {self.structure_id} {self.acronym}>"
+
+    @hybrid_property
+    def is_leaf(self) -> bool:
+        """Whether it has no children."""
+        return self.rank == self.last_rank
+
+    @hybrid_property
+    def path_text(self) -> str:
+        """Its path as text, 'root > grey > CH'."""
+        return " > ".join(self.path)
+
+    @path_text.inplace.expression
+    @classmethod
+    def _path_text(cls) -> ColumnElement[str]:
+        return func.array_to_string(cls.path, " > ")
+
+    @hybrid_method
+    def descends_from(self, other: Structure) -> bool:
+        """Whether it is below another structure; none is below itself.
+
+        Parameters
+        ----------
+        other
+            A structure; in a query also an alias of the class, or the class itself.
+
+        Examples
+        --------
+        ``select(Structure).where(Structure.descends_from(ctx))``
+        """
+        _check_structure(other)
+        return (
+            self.atlas_id == other.atlas_id
+            and self.rank > other.rank
+            and self.rank <= other.last_rank
+        )
+
+    @descends_from.expression
+    @classmethod
+    def _descends_from(cls, other: Structure | type[Structure]) -> ColumnElement[bool]:
+        _check_structure(other)
+        return and_(
+            cls.atlas_id == other.atlas_id, cls.rank > other.rank, cls.rank <= other.last_rank
+        )
+
+    @hybrid_method
+    def at_depth(self, depth: int, ragged: Ragged = "omit") -> bool:
+        """Whether it is at a depth, the root's being 0.
+
+        Parameters
+        ----------
+        depth
+            Steps from the root.
+        ragged
+            'leaf' takes in the leaves of branches that end above the depth, 'omit' does not.
+
+        Raises
+        ------
+        UnknownDepthError
+            It is negative or no integer. (One that is deeper than the atlas simply finds nothing;
+            `atlasdb.session.AtlasSession.structures_at_depth` refuses it.)
+        """
+        _check_level(depth, ragged)
+        return self.depth == depth or (ragged == "leaf" and self.depth < depth and self.is_leaf)
+
+    @at_depth.expression
+    @classmethod
+    def _at_depth(cls, depth: int, ragged: Ragged = "omit") -> ColumnElement[bool]:
+        _check_level(depth, ragged)
+        there = cls.depth == depth
+        return or_(there, and_(cls.depth < depth, cls.is_leaf)) if ragged == "leaf" else there
+
+    @hybrid_method
+    def ancestor_at(self, depth: int) -> Structure:
+        """Return its ancestor at a depth; a structure that ends above it gives itself.
+
+        In a query, ``Structure.ancestor_at(depth)`` is that ancestor's ``structure_id``.
+
+        Parameters
+        ----------
+        depth
+            Steps from the root.
+
+        Raises
+        ------
+        UnknownDepthError
+            It is negative or no integer.
+        """
+        _check_level(depth, "omit")
+        return self if depth >= self.depth else self.ancestors[depth]
+
+    @ancestor_at.expression  # type: ignore[arg-type]  # in SQL it is the id
+    @classmethod
+    def _ancestor_at(cls, depth: int) -> ScalarSelect[int]:
+        _check_level(depth, "omit")
+        return (
+            select(StructureClosure.ancestor_id)
+            .where(
+                StructureClosure.atlas_id == cls.atlas_id,
+                StructureClosure.descendant_id == cls.structure_id,
+                StructureClosure.distance == case((cls.depth > depth, cls.depth - depth), else_=0),
+            )
+            .scalar_subquery()
+        )
 
 
 class StructureClosure(Base):
@@ -140,6 +422,11 @@ class StructureClosure(Base):
     ancestor_id: Mapped[int] = _structure_key("structure_id of the ancestor")
     descendant_id: Mapped[int] = _structure_key("structure_id of the descendant")
     distance: Mapped[int] = mapped_column(Integer, comment="steps between them; 0 = the same")
+
+    ancestor: Mapped[Structure] = _to_one(lambda: _structure_of(StructureClosure, "ancestor_id"))
+    descendant: Mapped[Structure] = _to_one(
+        lambda: _structure_of(StructureClosure, "descendant_id")
+    )
 
 
 class StructureExtent(Base):
@@ -161,21 +448,17 @@ class StructureExtent(Base):
     )
     voxels: Mapped[int] = mapped_column(BigInteger, comment="voxels of the subtree")
     volume_mm3: Mapped[float] = mapped_column(Double, comment="volume of the subtree")
-    centroid_ap_um: Mapped[float | None] = mapped_column(Double, comment="NULL without voxels")
-    centroid_si_um: Mapped[float | None] = mapped_column(Double, comment="NULL without voxels")
-    centroid_rl_um: Mapped[float | None] = mapped_column(Double, comment="NULL without voxels")
-    bbox_min_ap_um: Mapped[float | None] = mapped_column(Double, comment="NULL without voxels")
-    bbox_min_si_um: Mapped[float | None] = mapped_column(Double, comment="NULL without voxels")
-    bbox_min_rl_um: Mapped[float | None] = mapped_column(Double, comment="NULL without voxels")
-    bbox_max_ap_um: Mapped[float | None] = mapped_column(
-        Double, comment="far face of the last voxel; NULL without voxels"
-    )
-    bbox_max_si_um: Mapped[float | None] = mapped_column(
-        Double, comment="far face of the last voxel; NULL without voxels"
-    )
-    bbox_max_rl_um: Mapped[float | None] = mapped_column(
-        Double, comment="far face of the last voxel; NULL without voxels"
-    )
+    centroid_ap_um: Mapped[float | None] = mapped_column(Double, comment=_CENTROID)
+    centroid_si_um: Mapped[float | None] = mapped_column(Double, comment=_CENTROID)
+    centroid_rl_um: Mapped[float | None] = mapped_column(Double, comment=_CENTROID)
+    bbox_min_ap_um: Mapped[float | None] = mapped_column(Double, comment=_NEAR_FACE)
+    bbox_min_si_um: Mapped[float | None] = mapped_column(Double, comment=_NEAR_FACE)
+    bbox_min_rl_um: Mapped[float | None] = mapped_column(Double, comment=_NEAR_FACE)
+    bbox_max_ap_um: Mapped[float | None] = mapped_column(Double, comment=_FAR_FACE)
+    bbox_max_si_um: Mapped[float | None] = mapped_column(Double, comment=_FAR_FACE)
+    bbox_max_rl_um: Mapped[float | None] = mapped_column(Double, comment=_FAR_FACE)
+
+    structure: Mapped[Structure] = _to_one(lambda: _structure_of(StructureExtent))
 
 
 class Label(Base):
@@ -199,6 +482,8 @@ class Label(Base):
     )
     voxels: Mapped[int] = mapped_column(BigInteger, comment="voxels with this value")
 
+    structure: Mapped[Structure | None] = _to_one(lambda: _structure_of(Label))
+
 
 class Volume(Base):
     """A volume's file."""
@@ -220,6 +505,8 @@ class Volume(Base):
     bytes: Mapped[int] = mapped_column(BigInteger, comment="size of the file")
     sha256: Mapped[str] = mapped_column(String, comment="digest of the file")
 
+    atlas: Mapped[Atlas] = _to_one(lambda: _atlas_of(Volume))
+
 
 class Mesh(Base):
     """A structure's surface."""
@@ -233,6 +520,8 @@ class Mesh(Base):
     vertices: Mapped[int] = mapped_column(BigInteger, comment="number of vertices")
     triangles: Mapped[int] = mapped_column(BigInteger, comment="number of triangles")
     bytes: Mapped[int] = mapped_column(BigInteger, comment="size of the file")
+
+    structure: Mapped[Structure] = _to_one(lambda: _structure_of(Mesh))
 
 
 class Finding(Base):
@@ -254,6 +543,9 @@ class Finding(Base):
         BigInteger, comment="the structure concerned, if it is one"
     )
     detail: Mapped[str] = mapped_column(String, comment="a sentence with the figures")
+
+    atlas: Mapped[Atlas] = _to_one(lambda: _atlas_of(Finding))
+    structure: Mapped[Structure | None] = _to_one(lambda: _structure_of(Finding))
 
 
 class CellTable(Base):

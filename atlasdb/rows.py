@@ -43,7 +43,19 @@ def structure_rows(structures: StructureTable) -> pa.Table:
             "red": structures.rgb[:, 0],
             "green": structures.rgb[:, 1],
             "blue": structures.rgb[:, 2],
+            "path": _paths(structures),
         }
+    )
+
+
+def _paths(structures: StructureTable) -> pa.ListArray:
+    """Return each structure's path: the acronyms from the root to itself."""
+    closure = structures.hierarchy.closure()
+    order = np.lexsort((-closure.distance, closure.descendant))
+    lengths = structures.hierarchy.depth + 1
+    return pa.ListArray.from_arrays(
+        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32),
+        pa.array(structures.acronyms, pa.string()).take(pa.array(closure.ancestor[order] - 1)),
     )
 
 

@@ -20,10 +20,11 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.pool import NullPool
 
 import atlasdb
-from atlasdb import database, migrate
+from atlasdb import database, migrate, views
 from atlasdb.errors import SchemaVersionError
 from atlasdb.models import Atlas, Base, Label, Structure
-from atlasdb.queries import bundled, create_views
+from atlasdb.queries import bundled
+from atlasdb.views import create_views
 
 PROJECT = Path(__file__).parents[1]
 SNAPSHOTS = Path(__file__).parent / "schema"
@@ -99,10 +100,13 @@ def test_revisions_never_import_the_project() -> None:
         assert not re.search(r"^\s*(from|import) atlasdb", path.read_text(), re.MULTILINE)
 
 
-def contents(db: atlasdb.Database) -> dict[str, Any]:
+def contents(db: atlasdb.Database) -> dict[str, dict[str, list[Any]]]:
+    """Return every table's columns, their rows in the order of the columns that never change."""
     with duckdb.connect(str(db.home.database), read_only=True) as connection:
         return {
-            table: connection.execute(f"SELECT * FROM main.{table} ORDER BY ALL").fetchall()
+            table: connection.execute(f"SELECT * FROM main.{table} ORDER BY ALL")
+            .to_arrow_table()
+            .to_pydict()
             for (table,) in connection.execute(
                 "SELECT table_name FROM duckdb_tables() WHERE table_name <> 'alembic_version'"
             ).fetchall()
@@ -118,25 +122,90 @@ def test_each_revision_goes_down_and_up_with_data_in_it(
     for revision in ["base", *database.revisions()][-2::-1]:
         migrate.downgrade(db.home, revision)
         kept = contents(db)
-        assert all(kept[table] == before[table] for table in kept)
+        for table, columns in kept.items():
+            assert all(before[table][column] == columns[column] for column in columns)
         with pytest.raises(SchemaVersionError, match="run `atlasdb db upgrade`"):
             db.atlases()
         assert db.upgrade()[1] == database.head()
-        assert db.atlases().num_rows == len(kept.get("atlas", []))
+        if kept:
+            assert contents(db) == before
+            assert [result.problem for result in db.check("small_rat_50um") if not result.ok] == []
+            every_view_answers(db)
     db.ingest(str(tmp_path / "small_rat_50um_v1.0"))
     every_view_answers(db)
 
 
+def test_views_change_with_a_revision_only() -> None:
+    """A home made before a change of the views must be told from one made after it."""
+    newest = next((PROJECT / "migrations" / "versions").glob(f"{database.head()}_*.py"))
+    (recorded,) = re.findall(r'^VIEWS = "(\w+)"$', newest.read_text(), re.MULTILINE)
+    assert recorded == views.digest(), (
+        "queries/schema has changed: make a revision that records the new digest as VIEWS "
+        "(or put it into the newest one, if that was never released)"
+    )
+
+
 def every_view_answers(db: atlasdb.Database) -> None:
-    views = db.sql(
+    found = db.sql(
         "SELECT schema_name, view_name, comment FROM duckdb_views() "
         "WHERE NOT internal AND database_name = current_database()"
     ).to_pylist()
-    assert {view["view_name"] for view in views} >= {"structure", "closure", "extent", "region"}
-    for view in views:
+    assert {view["view_name"] for view in found} >= {"structure", "closure", "extent", "region"}
+    for view in found:
         assert view["comment"]
         assert db.sql(f'FROM "{view["schema_name"]}"."{view["view_name"]}"').num_columns > 0
-    assert db.sql("SELECT atlas_id('small_rat_50um') AS n").num_rows == 1
+    uncommented = db.sql(
+        "SELECT table_name, column_name FROM duckdb_columns() "
+        "WHERE database_name = current_database() AND comment IS NULL "
+        "AND table_name <> 'alembic_version'"
+    )
+    assert uncommented.num_rows == 0, uncommented.to_pylist()
+    macros = db.sql(
+        "SELECT function_name AS name, function_type AS type, comment FROM duckdb_functions() "
+        "WHERE database_name = current_database() AND schema_name = 'main' AND NOT internal"
+    ).to_pylist()
+    assert {macro["name"] for macro in macros} == set(CALLS)
+    for macro in macros:
+        assert macro["comment"]
+        call = f"{macro['name']}({CALLS[macro['name']]})"
+        if macro["name"] == "label_points":
+            call = f"(WITH no_points AS (SELECT 1 AS ap_um, 2 AS si_um, 3 AS rl_um) FROM {call})"
+        verb = "FROM" if macro["type"] == "table_macro" else "SELECT"
+        assert db.sql(f"{verb} {call}").num_columns > 0, call
+
+
+_ATLAS = "'small_rat_50um'"
+_POINT = f"{_ATLAS}, 60, 30, 15"
+
+CALLS = {
+    "is_number": "1",
+    "atlas_id": _ATLAS,
+    "structure_of": f"{_ATLAS}, 'CM'",
+    "structure_id_of": f"{_ATLAS}, 'CM'",
+    "acronym_of": f"{_ATLAS}, 70000",
+    "checked_depth": f"{_ATLAS}, 1",
+    "subtree": f"{_ATLAS}, 'CM'",
+    "descendants": f"{_ATLAS}, 'CM'",
+    "children": f"{_ATLAS}, 'CM'",
+    "leaves": f"{_ATLAS}, 'CM'",
+    "ancestors": f"{_ATLAS}, 'CM'",
+    "siblings": f"{_ATLAS}, 'CM'",
+    "structures_at_depth": f"{_ATLAS}, 2, under := 'grey', ragged := 'leaf'",
+    "ancestor_at_depth": f"{_ATLAS}, 'CM', 1",
+    "lowest_common_ancestor": f"{_ATLAS}, 'CM', 'cm'",
+    "is_descendant": f"{_ATLAS}, 'CM', 'grey'",
+    "annotation_cut": f"{_ATLAS}, 1",
+    "partition_check": f"{_ATLAS}, 'grey', ['CM', 'cm']",
+    "search_structures": f"'grey', atlas := {_ATLAS}",
+    "run_at": _POINT,
+    "structure_id_at": _POINT,
+    "acronym_at": _POINT,
+    "hemisphere_at": _POINT,
+    "label_at": _POINT,
+    "status_at": _POINT,
+    "label_points": f"'no_points', {_ATLAS}",
+}
+"""Every macro with arguments; a macro that is missing here fails the test."""
 
 
 def test_views_survive_a_migration(full: atlasdb.Database, tmp_path: Path) -> None:
@@ -146,17 +215,29 @@ def test_views_survive_a_migration(full: atlasdb.Database, tmp_path: Path) -> No
     home = atlasdb.connect(tmp_path / "copy")
     home.home.folder.mkdir()
     shutil.copyfile(full.home.database, home.home.database)
-    query = "SELECT schema_name, view_name, sql, comment FROM duckdb_views() ORDER BY ALL"
-    before = home.sql(query)
+    queries = (
+        # DuckDB writes the names after EXCLUDE in any order.
+        (
+            "SELECT schema_name, view_name, replace(sql, 'atlas_id, atlas)', 'atlas, atlas_id)') "
+            "AS sql, comment FROM duckdb_views() ORDER BY ALL"
+        ),
+        "SELECT table_name, column_name, comment FROM duckdb_columns() ORDER BY ALL",
+        (
+            "SELECT function_name, function_type, comment FROM duckdb_functions() "
+            "WHERE database_name = current_database() AND schema_name = 'main' ORDER BY ALL"
+        ),
+    )
+    before = [home.sql(query).to_pylist() for query in queries]
     with database.writing(home.home) as connection:
-        from atlasdb.queries import drop_views
+        from atlasdb.views import drop_views
 
         drop_views(connection)
         assert connection.execute(
             "SELECT count(*) FROM duckdb_views() WHERE NOT internal"
         ).fetchall() == [(0,)]
         create_views(connection)
-    assert home.sql(query).equals(before)
+    for query, rows in zip(queries, before, strict=True):
+        assert home.sql(query).to_pylist() == rows
     every_view_answers(home)
 
 
@@ -249,7 +330,7 @@ def test_a_new_revision_gets_the_next_number(db: atlasdb.Database, tmp_path: Pat
         check=True,
     )
     new = sorted(path.name for path in (tmp_path / "migrations" / "versions").glob("*.py"))
-    assert new == ["0001_initial.py", "0002_more_columns.py"]
+    assert new[-1] == f"{int(database.head()) + 1:04}_more_columns.py"
 
 
 def test_a_database_that_atlasdb_did_not_make(db: atlasdb.Database) -> None:

@@ -1,0 +1,201 @@
+"""Sessions of the ORM: reading ones, and writing ones that change the home whole or not at all.
+
+The one idea: a session can be scoped to one atlas version, and then every query for a model finds
+that atlas's rows only, so that an acronym is unique again in a home that holds many atlases.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+from sqlalchemy import URL, create_engine, event, func, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
+from sqlalchemy.pool import NullPool
+
+from atlasdb.database import (
+    blob_folders,
+    check_schema,
+    drafting,
+    find_atlas,
+    find_structure,
+    reading_engine,
+)
+from atlasdb.errors import AtlasDBError, UnknownDepthError, WriteError
+from atlasdb.models import Base, Ragged, Structure
+from atlasdb.queries import bundled, parse_queries
+from atlasdb.views import create_views, drop_views
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from atlasdb.home import Home
+    from atlasdb.names import AtlasName
+
+
+class AtlasSession(Session):
+    """A SQLAlchemy session on a home, scoped to one atlas version if one was named.
+
+    Attributes
+    ----------
+    atlas
+        The full name of the atlas that it is scoped to, None for all.
+    """
+
+    atlas: AtlasName | None = None
+
+    def scope_to(self, atlas: str) -> None:
+        """Let every query for a model of `atlasdb.models` find one atlas's rows only.
+
+        Plain tables (``annotation_run``, ``Model.__table__``) and texts are not scoped.
+
+        Raises
+        ------
+        UnknownAtlasError
+            The atlas is not there.
+        """
+        atlas_id, self.atlas = find_atlas(self.raw_connection(), atlas)
+
+        # A function of the class, and not a plain expression, reaches aliases too.
+        criteria = [
+            with_loader_criteria(
+                mapper.class_, lambda model: model.atlas_id == atlas_id, include_aliases=True
+            )
+            for mapper in Base.registry.mappers
+        ]
+
+        def scope(state: ORMExecuteState) -> None:
+            if state.is_select or state.is_update or state.is_delete:
+                state.statement = state.statement.options(*criteria)
+
+        event.listen(self, "do_orm_execute", scope)
+
+    def structure(self, structure: str | int) -> Structure:
+        """Return a structure of the session's atlas by its acronym or its id.
+
+        Parameters
+        ----------
+        structure
+            An acronym, exactly as the atlas writes it, or an id.
+
+        Raises
+        ------
+        UnknownStructureError
+            There is none; near acronyms are suggested.
+        AmbiguousAcronymError
+            Several structures have this acronym; their ids are listed.
+        """
+        structure_id = find_structure(self.raw_connection(), self._scope(), structure)
+        return self.scalars(select(Structure).where(Structure.structure_id == structure_id)).one()
+
+    def structures_at_depth(
+        self, depth: int, *, under: str | int | Structure | None = None, ragged: Ragged = "omit"
+    ) -> list[Structure]:
+        """Return the structures at a depth of the session's atlas, depth-first.
+
+        Parameters
+        ----------
+        depth
+            Steps from the root.
+        under
+            A structure within which; the whole atlas by default.
+        ragged
+            'leaf' takes in the leaves of branches that end above the depth, 'omit' does not.
+
+        Raises
+        ------
+        UnknownDepthError
+            The atlas is not so deep.
+        UnknownStructureError
+            There is no such structure.
+        """
+        self._scope()
+        deepest = self.scalar(select(func.max(Structure.depth)))
+        found = select(Structure).where(Structure.at_depth(depth, ragged)).order_by(Structure.rank)
+        if deepest is None or depth > deepest:
+            raise UnknownDepthError(
+                f"no depth {depth} in {self.atlas}: the root has 0, the deepest structures "
+                f"{deepest}"
+            )
+        if under is not None:
+            top = under if isinstance(under, Structure) else self.structure(under)
+            found = found.where(Structure.rank.between(top.rank, top.last_rank))
+        return list(self.scalars(found))
+
+    def _scope(self) -> AtlasName:
+        """Return the session's atlas, or ask for one."""
+        if self.atlas is None:
+            raise AtlasDBError("the session sees all atlases: name one, db.session(atlas=…)")
+        return self.atlas
+
+    def raw_connection(self) -> duckdb.DuckDBPyConnection:
+        """Return the DuckDB connection below."""
+        raw: Any = self.connection().connection.driver_connection
+        return raw  # type: ignore[no-any-return]
+
+
+@contextmanager
+def reading_session(home: Home, *, atlas: str | None = None) -> Iterator[AtlasSession]:
+    """Open a session that reads the home as it is now."""
+    with AtlasSession(reading_engine(home)) as session:
+        if atlas is not None:
+            session.scope_to(atlas)
+        yield session
+
+
+@contextmanager
+def writing_session(home: Home, *, atlas: str | None = None) -> Iterator[AtlasSession]:
+    """Open a session whose changes the home takes over when the block ends without error.
+
+    It works on a draft: readers see all of it or nothing, and ``commit()`` within the block keeps
+    changes in the draft only. Before the draft is taken over, its rows are checked against each
+    other.
+
+    Raises
+    ------
+    WriteError
+        A statement fails, or the rows contradict each other; nothing is changed.
+    HomeBusyError
+        Another process writes the home, or another program its database.
+    """
+    with drafting(home) as draft:
+        engine = create_engine(URL.create("duckdb", database=str(draft.path)), poolclass=NullPool)
+        try:
+            with AtlasSession(engine, expire_on_commit=False) as session:
+                check_schema(session.raw_connection(), home)
+                if atlas is not None:
+                    session.scope_to(atlas)
+                yield session
+                session.commit()
+        except DBAPIError as error:
+            raise WriteError(f"{str(error.orig).splitlines()[0]}; nothing was changed") from error
+        finally:
+            engine.dispose()
+        with duckdb.connect(str(draft.path)) as connection:
+            check_rows(connection)
+            connection.execute("BEGIN TRANSACTION")
+            drop_views(connection)
+            create_views(connection)
+            draft.blob_folders = blob_folders(connection)
+            connection.execute("COMMIT")
+            connection.execute("CHECKPOINT")
+
+
+def check_rows(connection: duckdb.DuckDBPyConnection) -> None:
+    """Refuse rows that contradict each other, as ``queries/schema/integrity.sql`` finds them.
+
+    Raises
+    ------
+    WriteError
+        The message names the first rule that is broken, and by how many rows.
+    """
+    text = (bundled("queries") / "schema" / "integrity.sql").read_text("utf-8")
+    for rule in parse_queries("integrity", text):
+        broken, example = connection.execute(rule.sql).fetchall()[0]
+        if broken:
+            raise WriteError(
+                f"{rule.description.rstrip('.')}: {broken:,} rows do not hold to it, such as "
+                f"{example}; nothing was changed"
+            )

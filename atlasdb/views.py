@@ -1,0 +1,188 @@
+"""The views and macros in a database, made from the files of ``queries/schema``.
+
+The one idea: views and macros are no part of the migrations. They are dropped before a migration
+and made again after it, in its transaction, and whatever the files say of them (their comments) is
+stored with them, so that any client can show it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from string import Template
+from typing import TYPE_CHECKING
+
+from atlasdb.queries import bundled, parse_queries, quoted, text_literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import duckdb
+
+ALL = "all_atlases"
+"""The schema of the views over all atlases. No atlas can be called so: names have a resolution."""
+
+_MACROS = ("hierarchy", "levels", "coordinates")
+"""Files of macros, each resting on those before it."""
+
+_TABLES = {"closure": "structure_closure", "extent": "structure_extent"}
+"""Views that are named otherwise than their table."""
+
+
+def digest() -> str:
+    """Return a digest of all that the views and macros are made from."""
+    files = sorted((bundled("queries") / "schema").glob("*.sql"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def create_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the macros and the views of all atlases, in the caller's transaction."""
+    for file in _MACROS:
+        connection.execute(_text(file))
+    _comment_macros(connection)
+    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {ALL}")
+    connection.execute(_text(ALL))
+    _comment_columns(connection)
+    names = connection.execute("SELECT DISTINCT name FROM main.atlas ORDER BY name").fetchall()
+    for (name,) in names:
+        create_atlas_views(connection, name)
+
+
+def create_atlas_views(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Make the schemas of an atlas: one for each version, and one for the newest.
+
+    Schemas of versions that are no longer there are dropped.
+    """
+    versions = connection.execute(
+        "SELECT version, atlas_id FROM main.atlas WHERE name = ? "
+        "ORDER BY version_major, version_minor",
+        [name],
+    ).fetchall()
+    wanted = {f"{name}@{version}": atlas_id for version, atlas_id in versions}
+    if versions:
+        wanted[name] = versions[-1][1]
+    drop_schemas(connection, [s for s in _atlas_schemas(connection, name) if s not in wanted])
+    statements = _atlas_statements(connection)
+    for schema, atlas_id in wanted.items():
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+        connection.execute(statements.substitute(schema=quoted(schema), atlas_id=int(atlas_id)))
+
+
+def drop_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Drop all that `create_views` made, so that tables can be altered."""
+    if has_atlases(connection):
+        names = connection.execute("SELECT DISTINCT name FROM main.atlas").fetchall()
+        for (name,) in names:
+            drop_schemas(connection, _atlas_schemas(connection, name))
+    connection.execute(f"DROP SCHEMA IF EXISTS {ALL} CASCADE")
+    for name, kind in _macros(connection):
+        connection.execute(f"DROP {kind} main.{quoted(name)}")
+
+
+def drop_schemas(connection: duckdb.DuckDBPyConnection, schemas: Iterable[str]) -> None:
+    """Drop schemas of views."""
+    for schema in schemas:
+        connection.execute(f"DROP SCHEMA {quoted(schema)} CASCADE")
+
+
+def has_atlases(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the table of atlases exists (it does not before the first migration)."""
+    rows = connection.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() "
+        "AND schema_name = 'main' AND table_name = 'atlas'"
+    ).fetchall()
+    return bool(rows)
+
+
+def _text(name: str) -> str:
+    """Return a file of ``queries/schema``."""
+    return (bundled("queries") / "schema" / f"{name}.sql").read_text("utf-8")
+
+
+def _macros(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    """Return those of our macros that are there, and what each is called in DDL."""
+    ours = [query.name for file in _MACROS for query in parse_queries(file, _text(file))]
+    found = connection.execute(
+        "SELECT DISTINCT function_name, function_type FROM duckdb_functions() "
+        "WHERE database_name = current_database() AND schema_name = 'main' AND NOT internal "
+        "AND function_name IN (SELECT unnest($ours)) ORDER BY ALL",
+        {"ours": ours},
+    ).fetchall()
+    return [(name, "MACRO TABLE" if kind == "table_macro" else "MACRO") for name, kind in found]
+
+
+def _comment_macros(connection: duckdb.DuckDBPyConnection) -> None:
+    """Store each macro's comment with it."""
+    kinds = dict(_macros(connection))
+    for query in (query for file in _MACROS for query in parse_queries(file, _text(file))):
+        connection.execute(
+            f"COMMENT ON {kinds[query.name]} main.{quoted(query.name)} "
+            f"IS {text_literal(query.description)}"
+        )
+
+
+def _comment_columns(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give the columns of the views over all atlases the comments of the tables' columns."""
+    known = connection.execute(
+        "SELECT table_name, column_name, comment FROM duckdb_columns() "
+        "WHERE database_name = current_database() AND schema_name = 'main' "
+        "AND comment IS NOT NULL ORDER BY table_name = 'structure', table_name"
+    ).fetchall()
+    by_column = {(table, column): comment for table, column, comment in known}
+    anywhere = {column: comment for _, column, comment in known}
+    given: dict[str, str] = {}
+    for view, column, comment in _columns(connection):
+        if comment is not None:
+            given[column] = comment
+            continue
+        own = by_column.get((_TABLES.get(view, view), column))
+        found = own or given.get(column) or anywhere[column]
+        connection.execute(
+            f"COMMENT ON COLUMN {ALL}.{quoted(view)}.{quoted(column)} IS {text_literal(found)}"
+        )
+
+
+def _columns(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str | None]]:
+    """Return the columns of the views over all atlases, those with comments first."""
+    return connection.execute(
+        "SELECT table_name, column_name, comment FROM duckdb_columns() "
+        "WHERE database_name = current_database() AND schema_name = $schema "
+        "ORDER BY comment IS NULL, table_name, column_index",
+        {"schema": ALL},
+    ).fetchall()
+
+
+def _atlas_statements(connection: duckdb.DuckDBPyConnection) -> Template:
+    """Return the statements that make the views of one atlas, comments and all."""
+    view_template = Template(_text("atlas"))
+    views = connection.execute(
+        "SELECT view_name, comment FROM duckdb_views() "
+        "WHERE database_name = current_database() AND schema_name = $schema ORDER BY view_name",
+        {"schema": ALL},
+    ).fetchall()
+    statements = []
+    for view, comment in views:
+        statements += [
+            view_template.safe_substitute(view=quoted(view)),
+            f"COMMENT ON VIEW ${{schema}}.{quoted(view)} IS {_escaped(comment)};",
+        ]
+    statements += [
+        f"COMMENT ON COLUMN ${{schema}}.{quoted(view)}.{quoted(column)} IS {_escaped(comment)};"
+        for view, column, comment in _columns(connection)
+        if column not in {"atlas", "atlas_id"} and comment is not None
+    ]
+    return Template("\n".join(statements))
+
+
+def _escaped(comment: str) -> str:
+    """Return a comment as a literal in a template."""
+    return text_literal(comment).replace("$", "$$")
+
+
+def _atlas_schemas(connection: duckdb.DuckDBPyConnection, name: str) -> list[str]:
+    """Return the schemas of an atlas: NAME, and NAME@VERSION of every version."""
+    rows = connection.execute(
+        "SELECT schema_name FROM duckdb_schemas() WHERE database_name = current_database() "
+        "AND (schema_name = $name OR starts_with(schema_name, $name || '@'))",
+        {"name": name},
+    ).fetchall()
+    return [schema for (schema,) in rows]
