@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from atlasdb import database
-from atlasdb.errors import QueryError
+from atlasdb.errors import QueryError, one_line
 from atlasdb.home import Home
 from atlasdb.queries import load
+from atlasdb.structure_queries import StructureQueries
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     import pyarrow as pa
-    from sqlalchemy.orm import Session
 
     from atlasdb.ingest import IngestReport
     from atlasdb.names import AtlasName
+    from atlasdb.session import AtlasSession
     from atlasdb.sources.base import Progress
     from atlasdb.verify import CheckResult
 
@@ -48,7 +49,7 @@ def connect(home: str | Path | None = None) -> Database:
     return Database(Home.resolve(home))
 
 
-class Database:
+class Database(StructureQueries):
     """An atlas database.
 
     Parameters
@@ -56,9 +57,6 @@ class Database:
     home
         Where it is; see `connect`.
     """
-
-    def __init__(self, home: Home) -> None:
-        self.home = home
 
     def __repr__(self) -> str:
         return f"<atlasdb.Database in {self.home.folder}>"
@@ -108,13 +106,7 @@ class Database:
         UnknownAtlasError
             It is not there.
         """
-        with database.reading(self.home) as connection:
-            atlas_id, _ = database.find_atlas(connection, atlas)
-            row, findings = (
-                connection.execute(load("catalog", name), {"atlas_id": atlas_id}).to_arrow_table()
-                for name in ("atlas", "findings")
-            )
-            return row, findings
+        return self.query("atlas", atlas=atlas), self.query("findings", atlas=atlas)
 
     def schema_revisions(self) -> tuple[str | None, str]:
         """Return the revision of the database's schema, and the one that this atlasdb needs."""
@@ -164,16 +156,18 @@ class Database:
             try:
                 result = connection.execute(query, parameters)
             except (duckdb.Error, UnicodeError) as error:
-                raise QueryError(_one_line(str(error))) from error
+                raise QueryError(one_line(str(error))) from error
             if result is None:
                 raise QueryError("the query holds no statement")
             try:
                 return result.to_arrow_table()
             except duckdb.Error as error:
-                raise QueryError(_one_line(str(error))) from error
+                raise QueryError(one_line(str(error))) from error
 
-    def session(self, *, atlas: str | None = None) -> AbstractContextManager[Session]:
-        """Open a read-only SQLAlchemy session, scoped to one atlas version if one is named.
+    def session(
+        self, *, atlas: str | None = None, write: bool = False
+    ) -> AbstractContextManager[AtlasSession]:
+        """Open a SQLAlchemy session, scoped to one atlas version if one is named.
 
         Parameters
         ----------
@@ -181,12 +175,22 @@ class Database:
             ``NAME`` or ``NAME@VERSION``; then queries for models, aliased ones too, find that
             atlas's rows only. Plain tables (``annotation_run``, ``Model.__table__``) and texts
             are not scoped.
+        write
+            Open it for writing: the home takes its changes over, whole, when the block ends
+            without error and the rows do not contradict each other.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from sqlalchemy import select
+        >>> from atlasdb.models import Structure
+        >>> db = connect(tempfile.mkdtemp())
+        >>> _ = db.ingest("phantom_mouse_100um")
+        >>> with db.session(atlas="phantom_mouse_100um") as session:
+        ...     visp = session.structure("VISp")
+        ...     [s.acronym for s in visp.ancestors][-2:]
+        ['Isocortex', 'VIS']
         """
-        return database.session(self.home, atlas=atlas)
+        from atlasdb.session import reading_session, writing_session  # SQLAlchemy takes 0.2 s
 
-
-def _one_line(message: str) -> str:
-    """Fold DuckDB's message: what is wrong and what is near, without the drawn query."""
-    lines = [line.strip() for line in message.splitlines()]
-    kept = [line for line in lines if line and not line.startswith("LINE ") and line.strip("^ ")]
-    return " ".join(kept)
+        return (writing_session if write else reading_session)(self.home, atlas=atlas)

@@ -1,4 +1,4 @@
--- What is in a home: the questions behind `atlasdb list` and `atlasdb info`.
+-- What is in a database.
 
 -- name: atlases
 -- One row for each atlas version, the newest of each first.
@@ -15,7 +15,8 @@ FROM atlas AS a
 ORDER BY a.name, a.version_major DESC, a.version_minor DESC;
 
 -- name: atlas
--- All that is known of one atlas, as one row. Parameters: atlas_id.
+-- All that is known of one atlas, as one row.
+-- $atlas atlas: NAME or NAME@VERSION
 SELECT
     a.name,
     a.version,
@@ -52,16 +53,17 @@ SELECT
     a.ingested_at,
     a.atlasdb_version
 FROM atlas AS a
-WHERE a.atlas_id = $atlas_id;
+WHERE a.atlas_id = atlas_id($atlas);
 
 -- name: findings
--- The findings about one atlas by kind, each with its first example. Parameters: atlas_id.
+-- The findings about one atlas by kind, each with its first example.
+-- $atlas atlas: NAME or NAME@VERSION
 SELECT
     f.severity,
     f.code,
     count(*) AS number,
     arg_min(f.detail, f.number) AS example
 FROM finding AS f
-WHERE f.atlas_id = $atlas_id
+WHERE f.atlas_id = atlas_id($atlas)
 GROUP BY f.severity, f.code
 ORDER BY f.severity DESC, min(f.number);

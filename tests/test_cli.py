@@ -22,6 +22,7 @@ from small import TETRAHEDRON, SmallAtlas
 
 import atlasdb
 from atlasdb.cli import COMMANDS, run
+from atlasdb.database import head
 
 
 class Shell:
@@ -340,8 +341,8 @@ def test_remove(shell: Shell, tmp_path: Path) -> None:
 def test_db_commands(shell: Shell) -> None:
     shell("db", "current", status=1)
     shell("ingest", "phantom_mouse_100um", "-q")
-    assert shell("db", "current") == "0001 (current)\n"
-    assert shell("db", "upgrade") == "the schema is current: 0001\n"
+    assert shell("db", "current") == f"{head()} (current)\n"
+    assert shell("db", "upgrade") == f"the schema is current: {head()}\n"
     from atlasdb.home import Home
     from atlasdb.migrate import downgrade
 
@@ -350,8 +351,8 @@ def test_db_commands(shell: Shell) -> None:
     assert shell("ingest", "phantom_odd_mouse_100um", status=1).endswith(
         "run `atlasdb db upgrade`\n"
     )
-    assert shell("db", "current") == "none (this atlasdb works with 0001)\n"
-    assert shell("db", "upgrade") == "upgraded from none to 0001\n"
+    assert shell("db", "current") == f"none (this atlasdb works with {head()})\n"
+    assert shell("db", "upgrade") == f"upgraded from none to {head()}\n"
 
 
 def test_demo_prints_each_command_that_it_runs(shell: Shell) -> None:

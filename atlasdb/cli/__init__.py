@@ -15,7 +15,21 @@ import click
 
 from atlasdb.errors import AtlasDBError
 
-COMMANDS = ("ingest", "list", "info", "remove", "check", "sql", "demo", "db")
+COMMANDS = (
+    "ingest",
+    "list",
+    "info",
+    "tree",
+    "structures",
+    "ancestors",
+    "descendants",
+    "query",
+    "sql",
+    "check",
+    "remove",
+    "demo",
+    "db",
+)
 """The commands, in the order in which ``--help`` shows them."""
 
 

@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from atlasdb.api import Database
+    from atlasdb.database import TypedWord
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -44,3 +45,37 @@ output_option: Decorator = click.option(
 quiet_option: Decorator = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 
 atlas_argument: Decorator = click.argument("atlas", metavar="ATLAS")
+
+
+def _structure(
+    _ctx: click.Context, _parameter: click.Parameter, value: str | None
+) -> TypedWord | None:
+    """Mark a word as one that was typed: an acronym, or an id."""
+    from atlasdb.database import TypedWord  # duckdb, when a command runs
+
+    return None if value is None else TypedWord(value)
+
+
+structure_argument: Decorator = click.argument(
+    "structure", metavar="STRUCTURE", callback=_structure
+)
+
+optional_structure_argument: Decorator = click.argument(
+    "structure", metavar="[STRUCTURE]", required=False, callback=_structure
+)
+
+under_option: Decorator = click.option(
+    "--under", metavar="STRUCTURE", callback=_structure, help="Within this structure only."
+)
+
+depth_option: Decorator = click.option(
+    "--depth", type=int, metavar="N", help="Steps from the root, which has 0."
+)
+
+ragged_option: Decorator = click.option(
+    "--ragged",
+    type=click.Choice(["omit", "leaf"]),
+    default="omit",
+    show_default=True,
+    help="Of branches that end above --depth, take their leaf or nothing.",
+)

@@ -47,15 +47,28 @@ def write_table(table: pa.Table, form: str | None, output: str | None) -> None:
     output = None if output == "-" else output
     if output == "":
         raise click.UsageError("-o needs the name of a file")
-    form = form or _form_of(output)
+    form = form or form_of(output)
     if form == "parquet" and output is None:
         raise click.UsageError("--format parquet needs a file: add -o FILE")
     table = _distinct(table)
     if output is None:
         click.echo(_text(table, form), nl=False)
-        return
+    else:
+        _save(_content(table, form), output)
+
+
+def write_text(text: str, output: str | None) -> None:
+    """Print a text, or write it to a file that appears whole or not at all."""
+    if output in {None, "-"}:
+        click.echo(text, nl=False)
+    else:
+        _save(text.encode(), str(output))
+
+
+def _save(content: bytes, output: str) -> None:
+    """Write a file, or say why not."""
     try:
-        _replace(Path(output).resolve(), _content(table, form))
+        _replace(Path(output).resolve(), content)
     except OSError as error:
         raise AtlasDBError(f"cannot write {output}: {error.strerror or error}") from error
 
@@ -91,7 +104,7 @@ def _distinct(table: pa.Table) -> pa.Table:
     return table.rename_columns(list(names.values()))
 
 
-def _form_of(output: str | None) -> str:
+def form_of(output: str | None) -> str:
     """Return the format that a file's ending names, else 'table'."""
     ending = Path(output or "").suffix.removeprefix(".").lower()
     return ending if ending in FORMATS else "table"
@@ -162,7 +175,9 @@ def _drawn(table: pa.Table) -> str:
     # On a terminal, cells are wrapped; elsewhere, and where that would take long, never.
     wraps = sys.stdout is not None and sys.stdout.isatty() and len(cells) <= _MOST_WRAPPED
     draw = _wrapped if wraps else _aligned
-    count = f"({table.num_rows:,} row{'' if table.num_rows == 1 else 's'})"
+    origin = (table.schema.metadata or {}).get(b"atlas", b"").decode()
+    source = f", {origin}" if origin else ""
+    count = f"({table.num_rows:,} row{'' if table.num_rows == 1 else 's'}{source})"
     return "\n".join([*draw(table.column_names, cells, is_number), count]) + "\n"
 
 
