@@ -324,7 +324,7 @@ class Structure(Base):
         return func.array_to_string(cls.path, " > ")
 
     @hybrid_method
-    def descends_from(self, other: Structure) -> bool:
+    def descends_from(self, other: Any) -> bool:  # noqa: ANN401 (a structure or an alias)
         """Whether it is below another structure; none is below itself.
 
         Parameters
@@ -337,15 +337,12 @@ class Structure(Base):
         ``select(Structure).where(Structure.descends_from(ctx))``
         """
         _check_structure(other)
-        return (
-            self.atlas_id == other.atlas_id
-            and self.rank > other.rank
-            and self.rank <= other.last_rank
-        )
+        is_same: bool = self.atlas_id == other.atlas_id
+        return is_same and bool(other.rank < self.rank <= other.last_rank)
 
     @descends_from.expression
     @classmethod
-    def _descends_from(cls, other: Structure | type[Structure]) -> ColumnElement[bool]:
+    def _descends_from(cls, other: Any) -> ColumnElement[bool]:  # noqa: ANN401 (likewise)
         _check_structure(other)
         return and_(
             cls.atlas_id == other.atlas_id, cls.rank > other.rank, cls.rank <= other.last_rank

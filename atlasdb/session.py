@@ -26,7 +26,7 @@ from atlasdb.database import (
 from atlasdb.errors import AtlasDBError, UnknownDepthError, WriteError
 from atlasdb.models import Base, Ragged, Structure
 from atlasdb.queries import bundled, parse_queries
-from atlasdb.views import create_views, drop_views
+from atlasdb.views import create_atlas_views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,10 +161,12 @@ def writing_session(home: Home, *, atlas: str | None = None) -> Iterator[AtlasSe
         Another process writes the home, or another program its database.
     """
     with drafting(home) as draft:
+        with duckdb.connect(str(draft.path)) as connection:
+            check_schema(connection, home)
+            names = _names(connection)
         engine = create_engine(URL.create("duckdb", database=str(draft.path)), poolclass=NullPool)
         try:
             with AtlasSession(engine, expire_on_commit=False) as session:
-                check_schema(session.raw_connection(), home)
                 if atlas is not None:
                     session.scope_to(atlas)
                 yield session
@@ -176,11 +178,16 @@ def writing_session(home: Home, *, atlas: str | None = None) -> Iterator[AtlasSe
         with duckdb.connect(str(draft.path)) as connection:
             check_rows(connection)
             connection.execute("BEGIN TRANSACTION")
-            drop_views(connection)
-            create_views(connection)
+            for name in sorted(names | _names(connection)):
+                create_atlas_views(connection, name)
             draft.blob_folders = blob_folders(connection)
             connection.execute("COMMIT")
             connection.execute("CHECKPOINT")
+
+
+def _names(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """Return the names of the atlases, whose schemas of views bear them."""
+    return {name for (name,) in connection.execute("SELECT name FROM main.atlas").fetchall()}
 
 
 def check_rows(connection: duckdb.DuckDBPyConnection) -> None:
