@@ -18,11 +18,14 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from small import TETRAHEDRON, SmallAtlas
+from small import TETRAHEDRON, SmallAtlas, structure
+from sqlalchemy import select
 
 import atlasdb
 from atlasdb.cli import COMMANDS, run
 from atlasdb.database import head
+from atlasdb.models import Structure
+from atlasdb.queries import queries
 
 
 class Shell:
@@ -358,8 +361,11 @@ def test_db_commands(shell: Shell) -> None:
 def test_demo_prints_each_command_that_it_runs(shell: Shell) -> None:
     printed = shell("demo")
     commands = re.findall(r"^\$ atlasdb --home \S+ (\w+)", printed, re.MULTILINE)
-    assert commands == ["ingest", "list", "info", "sql", "sql", "sql", "sql", "check"]
-    for text in ("45 structures", "Caudoputamen", "root > grey", "13 checks passed", "VISp2/3"):
+    assert commands == (
+        "ingest list info tree structures ancestors query sql sql sql check".split()  # noqa: SIM905
+    )
+    texts = ("45 structures", "Caudoputamen", "root > grey", "13 checks passed", "│   ├── CH  Cer")
+    for text in texts:
         assert text in printed
     assert f"$ atlasdb --home {shell.home} list" in printed, "as it can be typed"
     assert "is already there" in shell("demo"), "it can be given again"
@@ -412,9 +418,16 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_plain_reads_import_neither_sqlalchemy_nor_alembic(full: atlasdb.Database) -> None:
+    words = [
+        ["info", "phantom_mouse_100um"],
+        ["tree", "phantom_mouse_100um"],
+        ["structures", "phantom_mouse_100um"],
+        ["descendants", "phantom_mouse_100um", "CTX"],
+        ["query", "levels", "-p", "atlas=phantom_mouse_100um"],
+    ]
     script = (
         "import sys; from atlasdb.cli import run\n"
-        f"run(['--home', {str(full.home.folder)!r}, 'info', 'phantom_mouse_100um'])\n"
+        f"[run(['--home', {str(full.home.folder)!r}, *words]) for words in {words}]\n"
         "print('HEAVY', [n for n in ('sqlalchemy', 'alembic', 'meshio') if n in sys.modules])"
     )
     done = subprocess.run(
@@ -502,3 +515,205 @@ def test_progress_on_a_terminal_and_in_a_log(packages: Path, tmp_path: Path) -> 
     text = shown.decode()
     assert "unpacking" in text
     assert re.search(r"[\d.]+/7\.1 MB", text)
+
+
+TREE = """\
+small_rat_50um@1.10
+root  the structure root
+├── grey  the structure grey
+│   ├── CM  the structure CM
+│   │   └── VISp2/3  the structure VISp2/3
+│   └── cm  the structure cm
+└── CUL4, 5  the structure CUL4, 5
+    └── 10  the structure 10
+"""
+
+
+def test_tree_is_drawn(full_shell: Shell, tmp_path: Path) -> None:
+    assert full_shell("tree", "small_rat_50um") == TREE
+    assert full_shell("tree", "small_rat_50um", "--depth", "1") == (
+        "small_rat_50um@1.10\n"
+        "root  the structure root\n"
+        "├── grey  the structure grey  (+3)\n"
+        "└── CUL4, 5  the structure CUL4, 5  (+1)\n"
+    )
+    assert full_shell("tree", "small_rat_50um@1.2", "CM").splitlines() == [
+        "small_rat_50um@1.2",
+        "CM  the structure CM",
+        "└── VISp2/3  the structure VISp2/3",
+    ]
+    assert full_shell("tree", "small_rat_50um", "-o", str(tmp_path / "tree.txt")) == ""
+    assert (tmp_path / "tree.txt").read_text() == TREE
+    rows = json.loads(full_shell("tree", "small_rat_50um", "cm", "--format", "json"))
+    assert rows[0]["acronym"] == "cm"
+    assert [rows[0][name] for name in ("red", "green", "blue")] == [12, 7, 255]
+    full_shell("tree", "small_rat_50um", "-o", str(tmp_path / "tree.csv"))
+    assert (tmp_path / "tree.csv").read_text().startswith("structure_id,acronym,name,parent_id")
+    assert full_shell("tree", "small_rat_50um", "CM", "--depth", "1", status=1) == (
+        "error: CM has depth 2, below depth 1: give its own or a greater one\n"
+    )
+    assert full_shell("tree", "small_rat_50um", "--depth", "4", status=1) == (
+        "error: no depth 4 in small_rat_50um@1.10: the root has 0, the deepest structures 3\n"
+    )
+
+
+def on_a_terminal(*words: str, **environment: str) -> str:
+    """Run the installed command on a terminal of its own and return what it shows."""
+    command = shutil.which("atlasdb", path=str(Path(sys.executable).parent))
+    assert command is not None
+    main, side = pty.openpty()
+    with subprocess.Popen(
+        [command, *words], stdout=side, stderr=side, env=os.environ | environment
+    ) as process:
+        os.close(side)
+        shown = b""
+        with contextlib.suppress(OSError):
+            while piece := os.read(main, 4096):
+                shown += piece
+        process.wait()
+    os.close(main)
+    return shown.decode()
+
+
+def test_tree_on_a_terminal_has_the_structures_colours(full: atlasdb.Database) -> None:
+    home = str(full.home.folder)
+    settings = {"ATLASDB_HOME": home, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    shown = on_a_terminal("tree", "small_rat_50um", COLUMNS="80", **settings)
+    assert "\x1b[38;2;12;7;255m●" in shown
+    plain = re.sub(r"\x1b\[[\d;]*m", "", shown).replace("\r\n", "\n")
+    assert plain.replace("● ", "") == TREE
+    grey = on_a_terminal("tree", "small_rat_50um", COLUMNS="80", NO_COLOR="1", **settings)
+    assert "38;2" not in grey
+
+
+def test_relatives_on_the_command_line(full_shell: Shell) -> None:
+    assert full_shell("ancestors", "small_rat_50um", "VISp2/3") == (
+        "structure_id   acronym   name                 depth   distance\n"
+        "──────────────────────────────────────────────────────────────\n"
+        "         997   root      the structure root       0          3\n"
+        "           8   grey      the structure grey       1          2\n"
+        "       70000   CM        the structure CM         2          1\n"
+        "(3 rows, small_rat_50um@1.10)\n"
+    )
+
+    def acronyms(*words: str) -> list[str]:
+        printed = full_shell(*words, "--format", "json")
+        return [row["acronym"] for row in json.loads(printed)]
+
+    assert acronyms("ancestors", "small_rat_50um", "5000000000", "--depth", "1") == ["grey"]
+    assert acronyms("descendants", "small_rat_50um", "8") == ["CM", "VISp2/3", "cm"]
+    assert acronyms("descendants", "small_rat_50um", "grey", "--children") == ["CM", "cm"]
+    assert acronyms("descendants", "small_rat_50um", "grey", "--leaves") == ["VISp2/3", "cm"]
+    assert acronyms("descendants", "small_rat_50um", "grey", "--self")[0] == "grey"
+    assert acronyms("descendants", "small_rat_50um", "CUL4, 5") == ["10"]
+    assert acronyms("descendants", "small_rat_50um", "10", "--self") == ["10"]
+    assert acronyms("descendants", "small_rat_50um", "id:14", "--self") == ["10"]
+    assert acronyms("descendants", "small_rat_50um", "acronym:10", "--self") == ["10"]
+    assert len(acronyms("structures", "small_rat_50um")) == 7
+    assert acronyms("structures", "small_rat_50um", "--depth", "2") == ["CM", "cm", "10"]
+    assert acronyms("structures", "small_rat_50um", "--depth", "3") == ["VISp2/3"]
+    assert acronyms("structures", "small_rat_50um", "--depth", "3", "--ragged", "leaf") == [
+        "VISp2/3",
+        "cm",
+        "10",
+    ]
+    assert acronyms("structures", "small_rat_50um", "--under", "grey", "--depth", "2") == [
+        "CM",
+        "cm",
+    ]
+    assert acronyms("structures", "small_rat_50um", "--search", "visp23")[0] == "VISp2/3"
+    assert len(acronyms("structures", "--search", "root")) == 8
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("ancestors", "small_rat_50um", "Grey"), "error: no structure Grey in small_rat_50um@1.10; did you mean grey?\n"),
+        (("ancestors", "small_rat_50um", "123"), "error: no structure 123 in small_rat_50um@1.10\n"),
+        (("ancestors", "small_rat_50um", "id:10"), "error: no structure 10 in small_rat_50um@1.10\n"),
+        (("ancestors", "small_rat_50um", "acronym:14"), "error: no structure 14 in small_rat_50um@1.10; an id is a number"),
+        (("descendants", "small_rat", "CM"), "error: no atlas small_rat in this home; did you mean small_rat_50um"),
+        (("structures", "small_rat_50um", "--depth", "9"), "error: no depth 9 in small_rat_50um@1.10: the root has 0"),
+        (("structures", "small_rat_50um", "--depth", "-1"), "error: no depth -1 in small_rat_50um@1.10"),
+        (("query", "largst_leaves"), "error: no query 'largst_leaves'; did you mean largest_leaves"),
+        (("query", "cut", "-p", "atlas=small_rat_50um"), "error: query cut needs depth (integer: steps from the root)\n"),
+    ],
+)  # fmt: skip
+def test_unknown_names_on_the_command_line(
+    full_shell: Shell, words: tuple[str, ...], message: str
+) -> None:
+    printed = full_shell(*words, status=1)
+    assert printed.startswith(message)
+    assert printed.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("structures",),
+        ("structures", "small_rat_50um", "--search", "x", "--depth", "1"),
+        ("query", "cut", "-p", "atlas"),
+        ("query", "cut", "-p", "depth=1", "-p", "depth=2"),
+        ("query", "-p", "atlas=x"),
+        ("tree", "small_rat_50um", "--depth", "x"),
+    ],
+)
+def test_wrong_usage_of_questions(full_shell: Shell, words: tuple[str, ...]) -> None:
+    assert full_shell(*words, status=2).startswith("Usage: atlasdb ")
+
+
+def test_a_word_that_is_an_acronym_and_another_s_id(shell: Shell, tmp_path: Path) -> None:
+    entries = [structure(1, "root", [1]), structure(10, "A", [1, 10]), structure(14, "10", [1, 14])]
+    shell("ingest", str(SmallAtlas(structures=entries).write(tmp_path)), "-q")
+    assert shell("ancestors", "small_rat_50um", "10", status=1) == (
+        "error: 10 is a structure's acronym and another's id in small_rat_50um@1.0: write id:10 (A) "
+        "or acronym:10\n"
+    )
+    for word, expected in (("id:10", "A"), ("acronym:10", "10"), ("14", "10"), ("A", "A")):
+        printed = shell("descendants", "small_rat_50um", word, "--self", "--format", "csv")
+        assert printed.splitlines()[1].split(",")[1] == expected
+
+
+def test_query_lists_shows_and_runs(full_shell: Shell, tmp_path: Path) -> None:
+    listed = full_shell("query")
+    for query in queries():
+        assert f"  {query.name}\n" in listed
+        for parameter in query.parameters:
+            assert f"-p {parameter.name}={parameter.kind}" in listed
+    table = json.loads(full_shell("query", "--format", "json"))
+    assert [row["name"] for row in table] == [query.name for query in queries()]
+    assert "FROM annotation_cut($atlas, $depth)" in full_shell("query", "cut", "--show")
+    printed = full_shell(
+        "query", "partition", "-p", "atlas=small_rat_50um", "-p", "structure=grey",
+        "-p", "parts=CM", "-p", "parts=12", "--format", "json",
+    )  # fmt: skip
+    assert [row["fault"] for row in json.loads(printed)] == ["unassigned"]
+    target = tmp_path / "cut.parquet"
+    full_shell(
+        "query", "cut", "-p", "atlas=small_rat_50um", "-p", "depth=1", "-o", str(target)
+    )  # fmt: skip
+    assert sum(pq.read_table(target)["voxels"].to_pylist()) == 4 * 3 * 7
+    at = full_shell("query", "at", "-p", "atlas=small_rat_50um", "-p", "ap_um=-1", "-p", "si_um=0",
+                    "-p", "rl_um=0", "--format", "csv")  # fmt: skip
+    assert at == "status,structure_id,acronym,hemisphere,label\noutside,,,,\n"
+
+
+def test_all_forms_give_the_same(full: atlasdb.Database, full_shell: Shell) -> None:
+    """SQL, Python, the ORM and the command line, for every structure of an atlas."""
+    atlas = "phantom_mouse_100um"
+    words = {"descendants": (), "children": ("--children",), "leaves": ("--leaves",)}
+    with full.session(atlas=atlas) as session:
+        for top in session.scalars(select(Structure)):
+            for verb in ("ancestors", "descendants", "children", "leaves"):
+                by_sql = full.sql(f"FROM {verb}('{atlas}', ?)", [top.acronym])
+                expected = by_sql["acronym"].to_pylist()
+                assert [s.acronym for s in getattr(top, verb)] == expected
+                assert (
+                    getattr(full, verb)(atlas, top.structure_id)["acronym"].to_pylist() == expected
+                )
+                if top.depth % 2 == 0:
+                    command = ("ancestors",) if verb == "ancestors" else ("descendants",)
+                    printed = full_shell(
+                        *command, atlas, top.acronym, *words.get(verb, ()), "--format", "json"
+                    )
+                    assert [row["acronym"] for row in json.loads(printed)] == expected

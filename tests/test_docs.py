@@ -7,10 +7,13 @@ import re
 import shlex
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import atlasdb
 from atlasdb.cli import run
+from atlasdb.queries import bundled, parse_queries
 
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 
@@ -20,12 +23,31 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
-def test_the_three_ways_to_descendants_agree(full: atlasdb.Database) -> None:
-    statements = [s for block in blocks("sql") for s in block.split(";") if s.strip()]
-    assert len(statements) == 3
+def test_the_four_ways_to_descendants_agree(full: atlasdb.Database) -> None:
+    statements = [s for s in blocks("sql")[0].split(";") if s.strip()]
+    assert len(statements) == 4
     answers = [sorted(full.sql(s)["acronym"].to_pylist()) for s in statements]
-    assert answers[0] == answers[1] == answers[2]
+    assert all(answer == answers[0] for answer in answers)
     assert len(answers[0]) == 7
+
+
+def test_the_query_on_cells(
+    full: atlasdb.Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    columns = {"ap_um": [4700.0, 4700.0, -1.0], "si_um": [2000.0] * 3, "rl_um": [3500.0] * 3}
+    pq.write_table(pa.table(columns), "cells.parquet")
+    found = full.sql(blocks("sql")[1]).to_pylist()
+    assert [row["cells"] for row in found] == [2, 1]
+    assert [row["acronym"] for row in found][1] is None
+
+
+def test_every_macro_is_in_the_readme() -> None:
+    folder = bundled("queries") / "schema"
+    for file in ("hierarchy", "levels", "coordinates"):
+        for macro in parse_queries(file, (folder / f"{file}.sql").read_text("utf-8")):
+            if macro.name not in {"is_number", "checked_depth", "run_at"}:
+                assert f"`{macro.name}" in README, macro.name
 
 
 def test_the_shell_s_ten_seconds(
@@ -44,16 +66,18 @@ def test_the_shell_s_ten_seconds(
         )
 
 
-def test_python_s_ten_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_s_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each block ends with an expression, and a comment that shows its value."""
     monkeypatch.setenv("ATLASDB_HOME", str(tmp_path / "home"))
-    (block,) = blocks("python")
-    code, _, shown = block.rstrip().rpartition("\n# ")
-    *statements, last = ast.parse(code).body
-    assert isinstance(last, ast.Expr)
-    names: dict[str, object] = {}
-    exec(compile(ast.Module(statements, []), "README", "exec"), names)  # noqa: S102 (ours)
-    found = eval(compile(ast.Expression(last.value), "README", "eval"), names)  # noqa: S307 (ours)
-    assert found == ast.literal_eval(shown)
+    assert len(blocks("python")) == 2
+    for block in blocks("python"):
+        code, _, shown = block.rstrip().rpartition("\n# ")
+        *statements, last = ast.parse(code).body
+        assert isinstance(last, ast.Expr)
+        names: dict[str, object] = {}
+        exec(compile(ast.Module(statements, []), "README", "exec"), names)  # noqa: S102 (ours)
+        found = eval(compile(ast.Expression(last.value), "README", "eval"), names)  # noqa: S307 (ours)
+        assert found == ast.literal_eval(shown)
 
 
 def test_the_commands_for_a_fresh_machine_are_there() -> None:

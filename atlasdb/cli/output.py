@@ -101,7 +101,8 @@ def _distinct(table: pa.Table) -> pa.Table:
             number += 1
             distinct = f"{name}_{number}"
         names[distinct.lower()] = distinct
-    return table.rename_columns(list(names.values()))
+    renamed = table.rename_columns(list(names.values()))
+    return renamed.replace_schema_metadata(table.schema.metadata)
 
 
 def form_of(output: str | None) -> str:
