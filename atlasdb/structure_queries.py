@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 Named = str | int | TypedWord
 """A structure: its acronym, its id, or a word that somebody typed."""
 
-_AT_DEPTH = "FROM structures_at_depth($atlas, $depth, under := $under, ragged := $ragged)"
+_AT_DEPTH = "FROM structures_at_depth($atlas, $depth, ragged := $ragged)"
+_AT_DEPTH_UNDER = "FROM structures_at_depth($atlas, $depth, under := $under, ragged := $ragged)"
 
 
 class StructureQueries:
@@ -161,7 +162,9 @@ class StructureQueries:
         UnknownDepthError
             The atlas is not so deep.
         """
-        return self._ask(_AT_DEPTH, atlas, depth=depth, ragged=ragged, under=under)
+        sql = _AT_DEPTH if under is None else _AT_DEPTH_UNDER
+        named = {} if under is None else {"under": under}
+        return self._ask(sql, atlas, depth=depth, ragged=ragged, **named)
 
     def ancestor_at_depth(self, atlas: str, structure: Named, depth: int) -> int:
         """Return the id of a structure's ancestor at a depth, its own if it ends above it.
@@ -249,7 +252,7 @@ class StructureQueries:
             atlas, structure_id, acronym, name, depth, score (1 is the very acronym).
         """
         with self._asking() as connection:
-            name = None if atlas is None else str(find_atlas(connection, atlas)[1])
+            name = "" if atlas is None else str(find_atlas(connection, atlas)[1])
             return connection.execute(
                 "FROM search_structures($text, atlas := $atlas)", {"text": text, "atlas": name}
             ).to_arrow_table()

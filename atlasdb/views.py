@@ -94,8 +94,12 @@ def has_atlases(connection: duckdb.DuckDBPyConnection) -> bool:
 
 
 def _text(name: str) -> str:
-    """Return a file of ``queries/schema``."""
-    return (bundled("queries") / "schema" / f"{name}.sql").read_text("utf-8")
+    """Return a file of ``queries/schema``, the guard filled in."""
+    folder = bundled("queries") / "schema"
+    guard = (folder / "guard.sql").read_text("utf-8")
+    return (
+        (folder / f"{name}.sql").read_text("utf-8").replace("${guard}", guard[guard.index("(\n") :])
+    )
 
 
 def _macros(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:

@@ -240,7 +240,7 @@ def test_points_whose_columns_are_called_like_ours(home: atlasdb.Database) -> No
         assert [row.pop("id") for row in found] == list(range(len(points)))
         assert found == expected
 
-    kept = table.drop_columns(["_m_callers_row"])
+    kept = table
     (atlas, oracle), *_ = oracles.items()
     found = asked(home, kept, f"FROM label_points('points', '{atlas}')")
     assert [row["structure_id"] for row in found] == [
@@ -248,8 +248,37 @@ def test_points_whose_columns_are_called_like_ours(home: atlasdb.Database) -> No
     ]
     same = [{name: row[name] for name in kept.column_names} for row in found]
     assert repr(same) == repr(kept.to_pylist()), "every column is kept as it was"
-    with pytest.raises(duckdb.Error, match="_m_row"):
-        asked(home, table, f"FROM label_points('points', '{atlas}')")
+
+
+def test_the_atlas_of_label_points_is_the_caller_s_column(home: atlasdb.Database) -> None:
+    """Called as columns of our own tables are: the version that it names, and no other."""
+    table = table_of(many_points(Oracle(home, SMALL[0]), 500, 4))
+    own = asked(home, table, "FROM label_points('points', 'small_rat_50um@1.2')")
+    for name in ("name", "version", "atlas_id", "_atlas", "_m_atlas"):
+        found = asked(
+            home,
+            table,
+            f"SELECT p.* FROM (SELECT 'small_rat_50um@1.2' AS {name}) AS t, "
+            f"LATERAL (FROM label_points('points', {name})) AS p",
+        )
+        assert repr(found) == repr(own)
+
+
+def test_points_of_which_duckdb_knows_no_number(home: atlasdb.Database) -> None:
+    """An Arrow table is taken for one row: a nested loop over all runs must not be the plan."""
+    points = table_of(many_points(Oracle(home, "phantom_odd_mouse_100um"), 50, 4))
+    with duckdb.connect(str(home.home.database), read_only=True) as connection:
+        connection.register("arrow_points", points)
+        connection.execute(
+            "CREATE TEMP VIEW few AS SELECT i * 1.0 AS ap_um, 1.0 AS si_um, 2.0 AS rl_um "
+            "FROM (SELECT unnest(range(20)) AS i)"
+        )
+        for source in ("arrow_points", "few"):
+            plan = connection.execute(
+                f"EXPLAIN FROM label_points('{source}', 'phantom_odd_mouse_100um')"
+            ).fetchall()[0][1]
+            assert "ASOF_JOIN" in plan
+            assert "NESTED_LOOP" not in plan
 
 
 @pytest.mark.parametrize("name", ["structure_id", "Acronym", "hemisphere", "STATUS"])
@@ -257,6 +286,16 @@ def test_points_that_have_a_structure_already(home: atlasdb.Database, name: str)
     table = table_of(np.zeros((3, 3))).append_column(name, pa.array([1, 2, 3]))
     with pytest.raises(duckdb.Error, match="rename or leave out the columns of these names"):
         asked(home, table, "FROM label_points('points', 'small_rat_50um')")
+
+
+def test_points_whose_nested_values_have_such_names(home: atlasdb.Database) -> None:
+    """Only columns are looked at, and of an empty table too."""
+    points = table_of(np.zeros((3, 3)))
+    nested = points.append_column("more", pa.array([{"status": 1, "at": {"acronym": "x"}}] * 3))
+    assert len(asked(home, nested, "FROM label_points('points', 'small_rat_50um')")) == 3
+    taken = points.slice(0, 0).append_column("status", pa.array([], pa.string()))
+    with pytest.raises(duckdb.Error, match="rename or leave out"):
+        asked(home, taken, "FROM label_points('points', 'small_rat_50um')")
 
 
 def test_points_from_files_tables_and_views(home: atlasdb.Database, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from small import SmallAtlas, structure
 from trees import ATLAS, Tree, TreeDatabase
 
 import atlasdb
+from atlasdb.models import Base
 
 ALLEN = "allen_mouse_100um"
 
@@ -281,7 +282,8 @@ def test_arguments_are_the_caller_s_columns_whatever_they_are_called(
         ("name", "acronym", "rank"),
         ("version", "ancestor_id", "distance"),
         ("_atlas", "_structure", "_depth"),
-        ("_m_s", "_m_row", "_m_found"),
+        ("_m_atlas", "_m_structure", "_m_depth"),
+        ("_m_given", "_m_s", "_m_of"),
         ("atlas", "structure", "under"),
     )
     for as_text in (False, True):
@@ -311,13 +313,61 @@ def test_arguments_are_the_caller_s_columns_whatever_they_are_called(
                     assert row["below"] == below[node]
 
 
-def test_a_name_reserved_to_the_macros_is_refused(full: atlasdb.Database) -> None:
-    """An unqualified column that is called as an alias of ours is an error, never another column."""
-    rows = "(SELECT 'CM' AS _m_structure, 'grey' AS acronym) AS caller"
-    with pytest.raises(atlasdb.QueryError, match="_m_structure"):
-        full.sql(f"FROM {rows}, LATERAL (FROM children('small_rat_50um', _m_structure))")
-    found = full.sql(f"FROM {rows}, LATERAL (FROM children('small_rat_50um', caller._m_structure))")
-    assert found["structure_id"].to_pylist() == [5_000_000_000]
+def test_several_values_are_refused_where_one_is_meant(full: atlasdb.Database) -> None:
+    """unnest() and count(*) as arguments would be misunderstood; a subquery before them is right."""
+    for call in (
+        "acronym_of('small_rat_50um', unnest(['CM', 'cm']))",
+        "atlas_id(unnest(['small_rat_50um', 'phantom_mouse_100um']))",
+        "ancestor_at_depth('small_rat_50um', 'CM', unnest([1, 2]))",
+        "structure_id_at('small_rat_50um', unnest([5, 6]), 4, 3)",
+        "ancestor_at_depth('small_rat_50um', 'CM', count(*))",
+    ):
+        with pytest.raises(atlasdb.QueryError, match="UNNEST|Aggregate"):
+            full.sql(f"SELECT {call} FROM range(2)")
+    found = full.sql(
+        "SELECT acronym_of('small_rat_50um', ancestor_at_depth('small_rat_50um', 'VISp2/3', n)) "
+        "AS x FROM (SELECT count(*) AS n FROM range(2))"
+    )
+    assert found.to_pylist() == [{"x": "CM"}]
+
+
+def test_a_temporary_table_never_stands_in_for_ours(full: atlasdb.Database) -> None:
+    """DuckDB finds temporary tables and registered frames first; that must not pass unseen."""
+    asked = (
+        "SELECT count(*) FROM subtree('phantom_mouse_100um', 'CTX')",
+        "SELECT acronym_at('phantom_mouse_100um', 5000, 4000, 3000)",
+        "SELECT sum(voxels) FROM annotation_cut('phantom_mouse_100um', 3)",
+        "SELECT count(*) FROM phantom_mouse_100um.structure",
+        "SELECT count(*) FROM phantom_mouse_100um.region",
+        "SELECT count(*) FROM all_atlases.leaf",
+    )
+    names = [table.name for table in Base.metadata.sorted_tables]
+    assert len(names) == 10
+    for name in names:
+        for kind in ("TABLE", "VIEW"):
+            with duckdb.connect(str(full.home.database), read_only=True) as connection:
+                connection.execute(f"CREATE TEMP TABLE nothing AS FROM main.{name} LIMIT 0")
+                connection.execute(f"CREATE TEMP {kind} {name} AS FROM nothing")
+                for sql in asked:
+                    with pytest.raises(duckdb.Error, match=f"called {name} hides"):
+                        connection.execute(sql).fetchall()
+                connection.execute(f"DROP {kind} temp.main.{name}")
+                for sql in asked:
+                    connection.execute(sql).fetchall()
+
+
+def test_null_is_no_whole_and_no_part(full: atlasdb.Database) -> None:
+    atlas = "'phantom_mouse_100um'"
+    rows = full.sql(
+        "SELECT v.s, count(*) AS n FROM (VALUES ('CTX'), (NULL)) AS v (s), "
+        f"structures_at_depth({atlas}, 4, under := v.s) GROUP BY v.s"
+    ).to_pylist()
+    assert [row["s"] for row in rows] == ["CTX"]
+    for arguments in ("NULL, ['CP']", "'CTX', NULL", "'CTX', ['CP', NULL]"):
+        with pytest.raises(atlasdb.QueryError, match="NULL is neither"):
+            full.sql(f"FROM partition_check({atlas}, {arguments})")
+    with pytest.raises(atlasdb.QueryError, match="no atlas NULL"):
+        full.sql("FROM search_structures('CTX', atlas := NULL)")
 
 
 def test_every_atlas_at_once(full: atlasdb.Database) -> None:
@@ -368,8 +418,8 @@ def test_text_is_an_acronym_and_a_number_is_an_id(
         ("acronym_of('small_rat_50um', 10)", "no structure 10 in small_rat_50um"),
         ("acronym_of('small_rat_50um', 14.5)", "no structure 14.5 in small_rat_50um"),
         ("acronym_of('small_rat_50um', 'nan'::DOUBLE)", "no structure nan in small_rat_50um"),
-        ("acronym_of('small_rat_50', 'CM')", "no atlas small_rat_50 in this database; did you mean small_rat_50um@"),
-        ("acronym_of('small_rat_50um@3.0', 'CM')", "no atlas small_rat_50um@3.0 in this database; did you mean small_rat_50um@"),
+        ("acronym_of('small_rat_50', 'CM')", "no atlas small_rat_50 in this database; nearest: small_rat_50um@"),
+        ("acronym_of('small_rat_50um@3.0', 'CM')", "no atlas small_rat_50um@3.0 in this database; nearest: small_rat_50um@"),
         ("acronym_of(NULL, 'CM')", "no atlas NULL in this database"),
         ("acronym_of(99, 'CM')", "no atlas 99 in this database"),
         ("ancestor_at_depth('small_rat_50um', 'CM', 4)", "no depth 4 in small_rat_50um: the root has 0, the deepest structures 3"),

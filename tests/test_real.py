@@ -256,6 +256,8 @@ def test_brainglobe_reads_the_same(real: atlasdb.Database, package: Path) -> Non
         assert row["name"] == theirs["name"]
         assert [row["red"], row["green"], row["blue"]] == theirs["rgb_triplet"]
         assert row["path"][:-1] == oracle.get_structure_ancestors(row["acronym"])
+        found = real.descendants("allen_mouse_100um", row["acronym"])["acronym"].to_pylist()
+        assert sorted(found) == sorted(oracle.get_structure_descendants(row["acronym"]))
     np.testing.assert_array_equal(
         volume(real, "allen_mouse_100um", "annotation"), oracle.annotation
     )

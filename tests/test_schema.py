@@ -198,6 +198,7 @@ CALLS = {
     "partition_check": f"{_ATLAS}, 'grey', ['CM', 'cm']",
     "search_structures": f"'grey', atlas := {_ATLAS}",
     "run_at": _POINT,
+    "top_level_of": "'STRUCT(a INTEGER)'",
     "structure_id_at": _POINT,
     "acronym_at": _POINT,
     "hemisphere_at": _POINT,

@@ -13,7 +13,7 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-VIEWS = "d71c59ef6ccbccba7c360b9d3cc9f91cfb5b6325278f8ce1e19d287abee2ac80"
+VIEWS = "255db8fa08096b1d1ac8cd674b4409e145b54bf58d648e87f76d55dba291e979"
 """Digest of the views and macros that this schema has: they change with a revision only."""
 
 COMMENTS = {

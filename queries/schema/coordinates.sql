@@ -45,13 +45,8 @@ CREATE OR REPLACE MACRO main.run_at(_atlas, _ap_um, _si_um, _rl_um) AS (
                     CAST(_m_given._m_ap_um AS DOUBLE) AS _m_ap_um,
                     CAST(_m_given._m_si_um AS DOUBLE) AS _m_si_um,
                     CAST(_m_given._m_rl_um AS DOUBLE) AS _m_rl_um
-                FROM (
-                    SELECT
-                        _atlas AS _m_atlas,
-                        _ap_um AS _m_ap_um,
-                        _si_um AS _m_si_um,
-                        _rl_um AS _m_rl_um
-                ) AS _m_given
+                FROM (VALUES (_atlas, _ap_um, _si_um, _rl_um))
+                    AS _m_given (_m_atlas, _m_ap_um, _m_si_um, _m_rl_um)
             ) AS _m_point
             INNER JOIN main.atlas AS _m_a ON _m_a.atlas_id = _m_point._m_atlas_id
         ) AS _m_index
@@ -67,7 +62,7 @@ CREATE OR REPLACE MACRO main.run_at(_atlas, _ap_um, _si_um, _rl_um) AS (
 -- The id of the structure at a point in microns; NULL where there is none.
 CREATE OR REPLACE MACRO main.structure_id_at(_atlas, _ap_um, _si_um, _rl_um) AS (
     SELECT any_value(_m_s.structure_id)
-    FROM (SELECT main.run_at(_atlas, _ap_um, _si_um, _rl_um) AS _m_run) AS _m_found
+    FROM (VALUES (main.run_at(_atlas, _ap_um, _si_um, _rl_um))) AS _m_found (_m_run)
     INNER JOIN main.structure AS _m_s
         ON
             _m_s.atlas_id = _m_found._m_run.atlas_id
@@ -78,7 +73,7 @@ CREATE OR REPLACE MACRO main.structure_id_at(_atlas, _ap_um, _si_um, _rl_um) AS 
 -- The acronym of the structure at a point in microns; NULL where there is none.
 CREATE OR REPLACE MACRO main.acronym_at(_atlas, _ap_um, _si_um, _rl_um) AS (
     SELECT any_value(_m_s.acronym)
-    FROM (SELECT main.run_at(_atlas, _ap_um, _si_um, _rl_um) AS _m_run) AS _m_found
+    FROM (VALUES (main.run_at(_atlas, _ap_um, _si_um, _rl_um))) AS _m_found (_m_run)
     INNER JOIN main.structure AS _m_s
         ON
             _m_s.atlas_id = _m_found._m_run.atlas_id
@@ -89,7 +84,7 @@ CREATE OR REPLACE MACRO main.acronym_at(_atlas, _ap_um, _si_um, _rl_um) AS (
 -- 'left' or 'right' for a point in microns; NULL where there is no structure.
 CREATE OR REPLACE MACRO main.hemisphere_at(_atlas, _ap_um, _si_um, _rl_um) AS (
     SELECT any_value(_m_found._m_run.hemisphere)
-    FROM (SELECT main.run_at(_atlas, _ap_um, _si_um, _rl_um) AS _m_run) AS _m_found
+    FROM (VALUES (main.run_at(_atlas, _ap_um, _si_um, _rl_um))) AS _m_found (_m_run)
     INNER JOIN main.structure AS _m_s
         ON
             _m_s.atlas_id = _m_found._m_run.atlas_id
@@ -100,7 +95,7 @@ CREATE OR REPLACE MACRO main.hemisphere_at(_atlas, _ap_um, _si_um, _rl_um) AS (
 -- The annotation's raw value at a point in microns: 0 in the background, NULL outside the volume.
 CREATE OR REPLACE MACRO main.label_at(_atlas, _ap_um, _si_um, _rl_um) AS (
     SELECT CASE WHEN _m_found._m_run.rank = 0 THEN 0 ELSE _m_l.value END
-    FROM (SELECT main.run_at(_atlas, _ap_um, _si_um, _rl_um) AS _m_run) AS _m_found
+    FROM (VALUES (main.run_at(_atlas, _ap_um, _si_um, _rl_um))) AS _m_found (_m_run)
     LEFT JOIN main.label AS _m_l
         ON
             _m_l.atlas_id = _m_found._m_run.atlas_id
@@ -117,11 +112,23 @@ CREATE OR REPLACE MACRO main.status_at(_atlas, _ap_um, _si_um, _rl_um) AS (
         WHEN _m_s.rank IS NULL THEN 'unlabelled'
         ELSE 'inside'
     END
-    FROM (SELECT main.run_at(_atlas, _ap_um, _si_um, _rl_um) AS _m_run) AS _m_found
+    FROM (VALUES (main.run_at(_atlas, _ap_um, _si_um, _rl_um))) AS _m_found (_m_run)
     LEFT JOIN main.structure AS _m_s
         ON
             _m_s.atlas_id = _m_found._m_run.atlas_id
             AND _m_s.rank = _m_found._m_run.rank
+);
+
+-- name: top_level_of
+-- The columns of a STRUCT's type, given as text, without what is nested in them.
+CREATE OR REPLACE MACRO main.top_level_of(_type) AS regexp_replace(
+    regexp_replace(
+        regexp_replace(
+            regexp_replace(_type, '^STRUCT\((.*)\)$', '\1'), '\([^()]*\)', '', 'g'
+        ),
+        '\([^()]*\)', '', 'g'
+    ),
+    '\([^()]*\)', '', 'g'
 );
 
 -- name: label_points
@@ -129,8 +136,31 @@ CREATE OR REPLACE MACRO main.status_at(_atlas, _ap_um, _si_um, _rl_um) AS (
 -- in microns among them), and structure_id, acronym, hemisphere and status ('inside', 'unlabelled',
 -- 'background', 'outside'). Rows come in no particular order.
 CREATE OR REPLACE MACRO main.label_points(_points, _atlas) AS TABLE (
-    WITH _m_atlas AS MATERIALIZED (
-        SELECT * FROM main.atlas AS _m_a WHERE _m_a.atlas_id = main.atlas_id(_atlas)
+    -- The caller's row is one value from here on: none of its names can meet one of these.
+    WITH _m_point AS (
+        SELECT struct_pack(*COLUMNS(*)) AS _m_row FROM query_table(_points)
+    ),
+
+    -- The cross join gives this one row a large estimate. DuckDB joins the runs by a nested loop,
+    -- which takes minutes, where it expects few points, as it does of an Arrow table.
+    _m_atlas AS MATERIALIZED (
+        SELECT _m_a.*
+        FROM (VALUES (_atlas)) AS _m_given (_m_atlas)
+        INNER JOIN main.atlas AS _m_a ON _m_a.atlas_id = main.atlas_id(_m_given._m_atlas)
+        CROSS JOIN (
+            SELECT 1 FROM range(100000) AS _m_many (_m_number) WHERE _m_many._m_number = 0
+        ) AS _m_one
+        WHERE CASE
+            WHEN regexp_matches(
+                main.top_level_of(typeof((SELECT _m_point._m_row FROM _m_point LIMIT 0))),
+                '(?i)(^|, )"?(structure_id|acronym|hemisphere|status)"? '
+            )
+                THEN error(
+                    'label_points adds structure_id, acronym, hemisphere and status: rename or '
+                    || 'leave out the columns of these names, which the points have already'
+                )
+            ELSE true
+        END
     ),
 
     _m_run AS (
@@ -151,11 +181,6 @@ CREATE OR REPLACE MACRO main.label_points(_points, _atlas) AS TABLE (
         WHERE _m_s.atlas_id = (SELECT _m_atlas.atlas_id FROM _m_atlas)
     ),
 
-    -- The caller's row is one value from here on: none of its names can meet one of these.
-    _m_point AS (
-        SELECT _m_callers_row AS _m_row FROM query_table(_points) AS _m_callers_row
-    ),
-
     _m_index AS (
         SELECT
             _m_point._m_row,
@@ -174,14 +199,6 @@ CREATE OR REPLACE MACRO main.label_points(_points, _atlas) AS TABLE (
         SELECT
             _m_index._m_row,
             CASE
-                WHEN regexp_matches(
-                    typeof(_m_index._m_row),
-                    '(?i)[(,] ?"?(structure_id|acronym|hemisphere|status)"? '
-                )
-                    THEN error(
-                        'label_points adds structure_id, acronym, hemisphere and status: rename '
-                        || 'or leave out the columns of these names, which the points have already'
-                    )
                 WHEN
                     _m_index._m_ap >= 0 AND _m_index._m_ap < _m_index._m_shape_ap
                     AND _m_index._m_si >= 0 AND _m_index._m_si < _m_index._m_shape_si

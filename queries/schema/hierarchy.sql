@@ -6,8 +6,8 @@
 --
 -- DuckDB substitutes a macro's arguments as text, so that a plain name would capture, or be
 -- captured by, the columns of the query that calls it. Therefore parameters and aliases begin with
--- an underscore, and every argument is used once, in a SELECT without FROM, where nothing but the
--- caller's own columns can be meant.
+-- an underscore, and every argument is used once, in VALUES, where nothing but the caller's own
+-- columns can be meant, and where unnest() and count(*) are refused instead of misunderstood.
 
 -- name: is_number
 -- Whether a value is of a numeric type, so that it can be an id and no name.
@@ -18,37 +18,27 @@ CREATE OR REPLACE MACRO main.is_number(_value) AS regexp_full_match(
 -- name: atlas_id
 -- The number of an atlas: of NAME the highest version's, of NAME@VERSION that one's.
 CREATE OR REPLACE MACRO main.atlas_id(_atlas) AS (
-    SELECT coalesce(
+    SELECT CASE WHEN ${guard} THEN coalesce(
         arg_max(_m_a.atlas_id, (_m_a.version_major, _m_a.version_minor)) FILTER (
-            CASE
-                WHEN main.is_number(_m_given._m_atlas)
-                    THEN CAST(_m_given._m_atlas AS VARCHAR) = CAST(_m_a.atlas_id AS VARCHAR)
-                ELSE CAST(_m_given._m_atlas AS VARCHAR)
-                    IN (_m_a.name, concat(_m_a.name, '@', _m_a.version))
-            END
+            _m_given._m_atlas IN (
+                _m_a.name,
+                concat(_m_a.name, '@', _m_a.version),
+                CAST(_m_a.atlas_id AS VARCHAR)
+            )
         ),
         error(concat(
-            'no atlas ', coalesce(any_value(CAST(_m_given._m_atlas AS VARCHAR)), 'NULL'),
-            ' in this database',
-            '; did you mean ' || array_to_string(
+            'no atlas ', coalesce(any_value(_m_given._m_atlas), 'NULL'), ' in this database',
+            '; nearest: ' || array_to_string(
                 arg_max(
                     concat(_m_a.name, '@', _m_a.version),
-                    jaro_winkler_similarity(
-                        lower(split_part(CAST(_m_given._m_atlas AS VARCHAR), '@', 1)),
-                        lower(_m_a.name)
-                    ),
+                    jaro_winkler_similarity(lower(_m_given._m_atlas), lower(_m_a.name)),
                     3
-                ) FILTER (
-                    jaro_winkler_similarity(
-                        lower(split_part(CAST(_m_given._m_atlas AS VARCHAR), '@', 1)),
-                        lower(_m_a.name)
-                    ) > 0.8
                 ),
-                ' or '
-            ) || '?'
+                ', '
+            )
         ))
-    )
-    FROM (SELECT _atlas AS _m_atlas) AS _m_given
+    ) END
+    FROM (VALUES (CAST(_atlas AS VARCHAR))) AS _m_given (_m_atlas)
     LEFT JOIN main.atlas AS _m_a ON true
 );
 
@@ -108,7 +98,7 @@ CREATE OR REPLACE MACRO main.structure_of(_atlas, _structure) AS (
                 _m_given._m_atlas,
                 main.atlas_id(_m_given._m_atlas) AS _m_atlas_id,
                 _m_given._m_structure
-            FROM (SELECT _atlas AS _m_atlas, _structure AS _m_structure) AS _m_given
+            FROM (VALUES (_atlas, _structure)) AS _m_given (_m_atlas, _m_structure)
         ) AS _m_asked
         LEFT JOIN main.structure AS _m_s
             ON
@@ -163,7 +153,7 @@ CREATE OR REPLACE MACRO main.checked_depth(_atlas, _depth) AS (
                 _m_given._m_atlas,
                 main.atlas_id(_m_given._m_atlas) AS _m_atlas_id,
                 _m_given._m_depth
-            FROM (SELECT _atlas AS _m_atlas, _depth AS _m_depth) AS _m_given
+            FROM (VALUES (_atlas, _depth)) AS _m_given (_m_atlas, _m_depth)
         ) AS _m_asked
         LEFT JOIN main.structure AS _m_s ON _m_s.atlas_id = _m_asked._m_atlas_id
     ) AS _m_found
@@ -181,7 +171,7 @@ CREATE OR REPLACE MACRO main.subtree(_atlas, _structure) AS TABLE (
         _m_s.depth - _m_given._m_of.depth AS distance,
         _m_s.rank,
         _m_s.last_rank
-    FROM (SELECT main.structure_of(_atlas, _structure) AS _m_of) AS _m_given
+    FROM (VALUES (main.structure_of(_atlas, _structure))) AS _m_given (_m_of)
     INNER JOIN main.structure AS _m_s
         ON
             _m_s.atlas_id = _m_given._m_of.atlas_id
@@ -225,7 +215,7 @@ CREATE OR REPLACE MACRO main.ancestors(_atlas, _structure) AS TABLE (
         _m_given._m_of.depth - _m_s.depth AS distance,
         _m_s.rank,
         _m_s.last_rank
-    FROM (SELECT main.structure_of(_atlas, _structure) AS _m_of) AS _m_given
+    FROM (VALUES (main.structure_of(_atlas, _structure))) AS _m_given (_m_of)
     INNER JOIN main.structure AS _m_s
         ON
             _m_s.atlas_id = _m_given._m_of.atlas_id
@@ -245,7 +235,7 @@ CREATE OR REPLACE MACRO main.siblings(_atlas, _structure) AS TABLE (
         _m_s.depth,
         _m_s.rank,
         _m_s.last_rank
-    FROM (SELECT main.structure_of(_atlas, _structure) AS _m_of) AS _m_given
+    FROM (VALUES (main.structure_of(_atlas, _structure))) AS _m_given (_m_of)
     INNER JOIN main.structure AS _m_s
         ON
             _m_s.atlas_id = _m_given._m_of.atlas_id
@@ -257,7 +247,7 @@ CREATE OR REPLACE MACRO main.siblings(_atlas, _structure) AS TABLE (
 -- name: structures_at_depth
 -- The structures at a depth, depth-first, of the whole atlas or within one structure (under).
 -- Branches that end above the depth are left out, or contribute their leaf (ragged := 'leaf').
-CREATE OR REPLACE MACRO main.structures_at_depth(_atlas, _depth, under := NULL, ragged := 'omit')
+CREATE OR REPLACE MACRO main.structures_at_depth(_atlas, _depth, under := '', ragged := 'omit')
 AS TABLE (
     SELECT
         _m_s.structure_id,
@@ -269,7 +259,13 @@ AS TABLE (
         _m_s.last_rank
     FROM (
         SELECT
-            main.structure_of(_m_asked._m_atlas, _m_asked._m_under) AS _m_of,
+            main.structure_of(
+                _m_asked._m_atlas,
+                CASE
+                    WHEN CAST(_m_asked._m_under AS VARCHAR) <> '' THEN _m_asked._m_under
+                END
+            ) AS _m_of,
+            CAST(_m_asked._m_under AS VARCHAR) = '' AS _m_is_whole,
             main.atlas_id(_m_asked._m_atlas) AS _m_atlas_id,
             main.checked_depth(_m_asked._m_atlas, _m_asked._m_depth) AS _m_depth,
             CASE
@@ -279,10 +275,8 @@ AS TABLE (
                     coalesce(CAST(_m_asked._m_ragged AS VARCHAR), 'NULL')
                 ))
             END AS _m_with_leaves
-        FROM (
-            SELECT
-                _atlas AS _m_atlas, _depth AS _m_depth, under AS _m_under, ragged AS _m_ragged
-        ) AS _m_asked
+        FROM (VALUES (_atlas, _depth, under, ragged))
+            AS _m_asked (_m_atlas, _m_depth, _m_under, _m_ragged)
     ) AS _m_given
     INNER JOIN main.structure AS _m_s
         ON
@@ -295,8 +289,10 @@ AS TABLE (
                     AND _m_s.rank = _m_s.last_rank
                 )
             )
-            AND _m_s.rank >= coalesce(_m_given._m_of.rank, 1)
-            AND (_m_given._m_of IS NULL OR _m_s.rank <= _m_given._m_of.last_rank)
+            AND (
+                _m_given._m_is_whole
+                OR _m_s.rank BETWEEN _m_given._m_of.rank AND _m_given._m_of.last_rank
+            )
     ORDER BY _m_s.rank
 );
 
@@ -308,9 +304,8 @@ CREATE OR REPLACE MACRO main.ancestor_at_depth(_atlas, _structure, _depth) AS (
         SELECT
             main.structure_of(_m_asked._m_atlas, _m_asked._m_structure) AS _m_of,
             main.checked_depth(_m_asked._m_atlas, _m_asked._m_depth) AS _m_depth
-        FROM (
-            SELECT _atlas AS _m_atlas, _structure AS _m_structure, _depth AS _m_depth
-        ) AS _m_asked
+        FROM (VALUES (_atlas, _structure, _depth))
+            AS _m_asked (_m_atlas, _m_structure, _m_depth)
     ) AS _m_given
     INNER JOIN main.structure_closure AS _m_c
         ON
@@ -328,9 +323,8 @@ CREATE OR REPLACE MACRO main.lowest_common_ancestor(_atlas, _structure, _other) 
         SELECT
             main.structure_of(_m_asked._m_atlas, _m_asked._m_structure) AS _m_of,
             main.structure_of(_m_asked._m_atlas, _m_asked._m_other) AS _m_with
-        FROM (
-            SELECT _atlas AS _m_atlas, _structure AS _m_structure, _other AS _m_other
-        ) AS _m_asked
+        FROM (VALUES (_atlas, _structure, _other))
+            AS _m_asked (_m_atlas, _m_structure, _m_other)
     ) AS _m_given
     INNER JOIN main.structure_closure AS _m_c
         ON
@@ -354,8 +348,7 @@ CREATE OR REPLACE MACRO main.is_descendant(_atlas, _structure, _ancestor) AS (
         SELECT
             main.structure_of(_m_asked._m_atlas, _m_asked._m_structure) AS _m_of,
             main.structure_of(_m_asked._m_atlas, _m_asked._m_ancestor) AS _m_from
-        FROM (
-            SELECT _atlas AS _m_atlas, _structure AS _m_structure, _ancestor AS _m_ancestor
-        ) AS _m_asked
+        FROM (VALUES (_atlas, _structure, _ancestor))
+            AS _m_asked (_m_atlas, _m_structure, _m_ancestor)
     ) AS _m_given
 );

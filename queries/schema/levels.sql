@@ -11,7 +11,7 @@ CREATE OR REPLACE MACRO main.annotation_cut(_atlas, _depth) AS TABLE (
             SELECT
                 main.atlas_id(_m_args._m_atlas) AS _m_atlas_id,
                 main.checked_depth(_m_args._m_atlas, _m_args._m_depth) AS _m_depth
-            FROM (SELECT _atlas AS _m_atlas, _depth AS _m_depth) AS _m_args
+            FROM (VALUES (_atlas, _depth)) AS _m_args (_m_atlas, _m_depth)
         ) AS _m_asked
         INNER JOIN main.atlas AS _m_a ON _m_a.atlas_id = _m_asked._m_atlas_id
     ),
@@ -84,7 +84,17 @@ CREATE OR REPLACE MACRO main.annotation_cut(_atlas, _depth) AS TABLE (
 -- subtree in no part) and 'unassigned' (own voxels of a structure above parts).
 CREATE OR REPLACE MACRO main.partition_check(_atlas, _structure, _parts) AS TABLE (
     WITH _m_args AS (
-        SELECT _atlas AS _m_atlas, _structure AS _m_structure, _parts AS _m_parts
+        FROM (VALUES (_atlas, _structure, _parts)) AS _m_given (_m_atlas, _m_structure, _m_parts)
+        WHERE CASE
+            WHEN
+                _m_given._m_structure IS NULL
+                OR _m_given._m_parts IS NULL
+                OR list_contains(list_transform(_m_given._m_parts, lambda _m_p: _m_p IS NULL), true)
+                THEN error(
+                    'partition_check needs a structure and a list of parts: NULL is neither'
+                )
+            ELSE true
+        END
     ),
 
     _m_whole AS (
@@ -208,7 +218,7 @@ CREATE OR REPLACE MACRO main.partition_check(_atlas, _structure, _parts) AS TABL
 -- The structures whose acronym, name or id is like a text, best first, in one atlas or in all.
 -- Case and accents do not matter; words may be cut short, in any order, and misspelt by a letter
 -- (from four letters on) or two (from eight on); words that are merely alike come last.
-CREATE OR REPLACE MACRO main.search_structures(_text, atlas := NULL) AS TABLE (
+CREATE OR REPLACE MACRO main.search_structures(_text, atlas := '') AS TABLE (
     WITH _m_args AS (
         SELECT
             trim(CAST(_m_given._m_text AS VARCHAR)) AS _m_text,
@@ -216,9 +226,9 @@ CREATE OR REPLACE MACRO main.search_structures(_text, atlas := NULL) AS TABLE (
             (
                 SELECT any_value(main.atlas_id(_m_one._m_atlas))
                 FROM (SELECT _m_given._m_atlas) AS _m_one
-                WHERE _m_one._m_atlas IS NOT NULL
+                WHERE CAST(_m_one._m_atlas AS VARCHAR) IS DISTINCT FROM ''
             ) AS _m_atlas_id
-        FROM (SELECT _text AS _m_text, atlas AS _m_atlas) AS _m_given
+        FROM (VALUES (_text, atlas)) AS _m_given (_m_text, _m_atlas)
     ),
 
     _m_asked AS (
@@ -241,7 +251,7 @@ CREATE OR REPLACE MACRO main.search_structures(_text, atlas := NULL) AS TABLE (
             _m_s.rank,
             _m_asked._m_text,
             _m_asked._m_lower,
-            lower(_m_s.acronym) AS _m_acronym,
+            lower(strip_accents(_m_s.acronym)) AS _m_acronym,
             lower(strip_accents(_m_s.name)) AS _m_name,
             list_sum(
                 list_transform(
