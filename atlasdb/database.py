@@ -13,7 +13,7 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import duckdb
 
@@ -329,9 +329,13 @@ def find_structure(
         There is none; near acronyms are suggested.
     AmbiguousAcronymError
         Several structures have this acronym, or the word is one's acronym and another's id.
+    TypeError
+        It is neither a text nor an integer.
     """
     if isinstance(structure, TypedWord):
         return _find_typed(connection, atlas, structure.text)
+    if isinstance(structure, bool) or not isinstance(structure, str | SupportsIndex):
+        raise TypeError(f"a structure is an acronym or an integer id, not {structure!r}")
     key: str | int = structure if isinstance(structure, str) else operator.index(structure)
     try:
         rows = connection.execute(

@@ -299,7 +299,9 @@ class StructureQueries:
         with self._asking() as connection:
             _, name = find_atlas(connection, atlas)
             for argument in _STRUCTURES.intersection(arguments):
-                arguments[argument] = _structure_id(connection, name, arguments[argument])
+                arguments[argument] = find_structure(connection, name, arguments[argument])
+            if "depth" in arguments:
+                arguments["depth"] = _plain_number(arguments["depth"])
             if "parts" in arguments:
                 arguments["parts"] = _structure_ids(connection, name, arguments["parts"])
             found = connection.execute(sql, {"atlas": str(name), **arguments}).to_arrow_table()
@@ -331,13 +333,6 @@ _STRUCTURES = frozenset({"structure", "other", "ancestor", "under"})
 """Arguments that name one structure."""
 
 
-def _structure_id(
-    connection: duckdb.DuckDBPyConnection, atlas: AtlasName, structure: Named | None
-) -> int | None:
-    """Return a structure's id; None stays None."""
-    return None if structure is None else find_structure(connection, atlas, structure)
-
-
 def _structure_ids(
     connection: duckdb.DuckDBPyConnection, atlas: AtlasName, structures: Sequence[Named]
 ) -> list[int]:
@@ -345,6 +340,11 @@ def _structure_ids(
     if isinstance(structures, str | TypedWord):
         structures = [structures]
     return [find_structure(connection, atlas, structure) for structure in structures]
+
+
+def _plain_number(value: Any) -> Any:  # noqa: ANN401 (any value)
+    """Return a number of numpy's, or any other, as one of Python's, which DuckDB knows."""
+    return value.item() if hasattr(value, "item") else value
 
 
 class _Resolver:
@@ -366,4 +366,4 @@ class _Resolver:
             return _structure_ids(self._connection, self.atlases[0], given)
         if parameter.kind == "points":
             return str(given)
-        return parameter.parse(given) if isinstance(given, str) else given
+        return parameter.parse(given) if isinstance(given, str) else _plain_number(given)

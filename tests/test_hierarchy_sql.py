@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -456,6 +457,22 @@ def test_an_acronym_of_several_structures(db: atlasdb.Database, tmp_path: Path) 
     ):
         session.structure("X")
     assert db.siblings("small_rat_50um", 2)["structure_id"].to_pylist() == [3]
+
+
+@pytest.mark.parametrize("structure", [None, True, 3.5, b"CM", ["CM"]])
+def test_what_is_no_structure_at_all(full: atlasdb.Database, structure: Any) -> None:
+    for ask in (full.descendants, full.ancestors, full.structure):
+        with pytest.raises(TypeError, match="an acronym or an integer id, not"):
+            ask("small_rat_50um", structure)
+
+
+def test_numbers_of_numpy(full: atlasdb.Database) -> None:
+    found = full.structures_at_depth("small_rat_50um", np.int64(2), under=np.uint16(8))  # type: ignore[arg-type]
+    assert found["acronym"].to_pylist() == ["CM", "cm"]
+    assert full.ancestor_at_depth("small_rat_50um", np.int32(12), np.int8(1)) == 8  # type: ignore[arg-type]
+    assert full.query("cut", atlas="small_rat_50um", depth=np.int16(1)).num_rows == 5
+    with pytest.raises(atlasdb.UnknownDepthError, match="no depth 1.5"):
+        full.structures_at_depth("small_rat_50um", 1.5)  # type: ignore[arg-type]
 
 
 def test_search_ranks_the_exact_first_and_forgives(full: atlasdb.Database) -> None:

@@ -13,7 +13,7 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-VIEWS = "255db8fa08096b1d1ac8cd674b4409e145b54bf58d648e87f76d55dba291e979"
+VIEWS = "5a603c67adafea6dd1242405dff8d0030059725ca3c5046a724838acbf3acaa8"
 """Digest of the views and macros that this schema has: they change with a revision only."""
 
 COMMENTS = {

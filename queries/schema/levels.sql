@@ -81,7 +81,8 @@ CREATE OR REPLACE MACRO main.annotation_cut(_atlas, _depth) AS TABLE (
 -- name: partition_check
 -- What keeps a list of structures from tiling a structure, a row for each fault, none if it does:
 -- 'outside' (a part that is not in it), 'overlap' (a part inside another, or named twice), 'gap' (a
--- subtree in no part) and 'unassigned' (own voxels of a structure above parts).
+-- subtree in no part) and 'unassigned' (own voxels of a structure above parts). The arguments are
+-- constants, parameters or subqueries, not columns.
 CREATE OR REPLACE MACRO main.partition_check(_atlas, _structure, _parts) AS TABLE (
     WITH _m_args AS (
         FROM (VALUES (_atlas, _structure, _parts)) AS _m_given (_m_atlas, _m_structure, _m_parts)
