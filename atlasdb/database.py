@@ -337,7 +337,16 @@ def find_structure(
     if isinstance(structure, bool) or not isinstance(structure, str | SupportsIndex):
         raise TypeError(f"a structure is an acronym or an integer id, not {structure!r}")
     key: str | int = structure if isinstance(structure, str) else operator.index(structure)
-    try:
+    column = "acronym" if isinstance(key, str) else "structure_id"
+    found = connection.execute(
+        "SELECT s.structure_id FROM main.structure AS s "  # noqa: S608 (one of two names)
+        "JOIN main.atlas AS a ON a.atlas_id = s.atlas_id "
+        f"WHERE a.name = ? AND a.version = ? AND s.{column} = ?",
+        [atlas.name, str(atlas.version), key],
+    ).fetchall()
+    if len(found) == 1:
+        return int(found[0][0])
+    try:  # the macro says what is wrong, as it does in SQL
         rows = connection.execute(
             "SELECT structure_id_of($atlas, $structure)", {"atlas": str(atlas), "structure": key}
         ).fetchall()

@@ -13,7 +13,7 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-VIEWS = "5a603c67adafea6dd1242405dff8d0030059725ca3c5046a724838acbf3acaa8"
+VIEWS = "7b4f5664f46ebdc912c35b7330f6618ba0344e7c07aef82991dcd5e8bd69fba1"
 """Digest of the views and macros that this schema has: they change with a revision only."""
 
 COMMENTS = {

@@ -7,8 +7,7 @@ CREATE OR REPLACE VIEW all_atlases.atlas AS
 SELECT
     concat(a.name, '@', a.version) AS atlas,
     a.*
-FROM main.atlas AS a
-WHERE ${guard};
+FROM main.atlas AS a;
 
 COMMENT ON VIEW all_atlases.atlas IS 'the metadata of an atlas version, in one row';
 COMMENT ON COLUMN all_atlases.atlas.atlas IS 'NAME@VERSION';
@@ -33,8 +32,7 @@ SELECT
     s.green,
     s.blue
 FROM main.structure AS s
-INNER JOIN main.atlas AS a ON a.atlas_id = s.atlas_id
-WHERE ${guard};
+INNER JOIN main.atlas AS a ON a.atlas_id = s.atlas_id;
 
 COMMENT ON VIEW all_atlases.structure
 IS 'the structures, with their paths; a subtree is rank BETWEEN its root''s rank AND last_rank';
@@ -49,8 +47,7 @@ SELECT
     concat(a.name, '@', a.version) AS atlas,
     c.*
 FROM main.structure_closure AS c
-INNER JOIN main.atlas AS a ON a.atlas_id = c.atlas_id
-WHERE ${guard};
+INNER JOIN main.atlas AS a ON a.atlas_id = c.atlas_id;
 
 COMMENT ON VIEW all_atlases.closure
 IS 'every pair of an ancestor and a descendant, self included';
@@ -61,8 +58,7 @@ SELECT
     concat(a.name, '@', a.version) AS atlas,
     e.*
 FROM main.structure_extent AS e
-INNER JOIN main.atlas AS a ON a.atlas_id = e.atlas_id
-WHERE ${guard};
+INNER JOIN main.atlas AS a ON a.atlas_id = e.atlas_id;
 
 COMMENT ON VIEW all_atlases.extent
 IS 'voxels, volume, centroid and bounding box of each structure''s subtree, by hemisphere';
@@ -136,8 +132,7 @@ SELECT
     concat(a.name, '@', a.version) AS atlas,
     l.*
 FROM main.label AS l
-INNER JOIN main.atlas AS a ON a.atlas_id = l.atlas_id
-WHERE ${guard};
+INNER JOIN main.atlas AS a ON a.atlas_id = l.atlas_id;
 
 COMMENT ON VIEW all_atlases.label
 IS 'the label values that occur in the annotation, background (0) left out';
@@ -148,8 +143,7 @@ SELECT
     concat(a.name, '@', a.version) AS atlas,
     x.*
 FROM main.annotation_run AS x
-INNER JOIN main.atlas AS a ON a.atlas_id = x.atlas_id
-WHERE ${guard};
+INNER JOIN main.atlas AS a ON a.atlas_id = x.atlas_id;
 
 COMMENT ON VIEW all_atlases.annotation_run
 IS 'the annotation as runs of equal rank and hemisphere, in voxel order';
@@ -160,8 +154,7 @@ SELECT
     concat(a.name, '@', a.version) AS atlas,
     v.*
 FROM main.volume AS v
-INNER JOIN main.atlas AS a ON a.atlas_id = v.atlas_id
-WHERE ${guard};
+INNER JOIN main.atlas AS a ON a.atlas_id = v.atlas_id;
 
 COMMENT ON VIEW all_atlases.volume IS 'the TIFF files beside the database';
 
@@ -171,8 +164,7 @@ SELECT
     concat(a.name, '@', a.version) AS atlas,
     m.*
 FROM main.mesh AS m
-INNER JOIN main.atlas AS a ON a.atlas_id = m.atlas_id
-WHERE ${guard};
+INNER JOIN main.atlas AS a ON a.atlas_id = m.atlas_id;
 
 COMMENT ON VIEW all_atlases.mesh
 IS 'the OBJ files beside the database: microns, axes AP, SI, RL';
@@ -183,8 +175,7 @@ SELECT
     concat(a.name, '@', a.version) AS atlas,
     f.*
 FROM main.finding AS f
-INNER JOIN main.atlas AS a ON a.atlas_id = f.atlas_id
-WHERE ${guard};
+INNER JOIN main.atlas AS a ON a.atlas_id = f.atlas_id;
 
 COMMENT ON VIEW all_atlases.finding
 IS 'what is odd about the atlases, as the ingest check saw it';

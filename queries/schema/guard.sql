@@ -1,5 +1,6 @@
 -- A condition that holds unless a temporary table or view is called as a table of ours: DuckDB would
--- take it for ours, and every answer would come from it. Filled in for ${guard} elsewhere.
+-- take it for ours, and every answer would come from it. Filled in for ${guard} in atlas_id, which
+-- every macro asks.
 (
     SELECT
         CASE
