@@ -341,28 +341,48 @@ def find_structure(
     found = connection.execute(
         "SELECT s.structure_id FROM main.structure AS s "  # noqa: S608 (one of two names)
         "JOIN main.atlas AS a ON a.atlas_id = s.atlas_id "
-        f"WHERE a.name = ? AND a.version = ? AND s.{column} = ?",
+        f"WHERE a.name = ? AND a.version = ? AND s.{column} = ? ORDER BY s.rank",
         [atlas.name, str(atlas.version), key],
     ).fetchall()
     if len(found) == 1:
         return int(found[0][0])
-    try:  # the macro says what is wrong, as it does in SQL
-        rows = connection.execute(
-            "SELECT structure_id_of($atlas, $structure)", {"atlas": str(atlas), "structure": key}
-        ).fetchall()
-    except duckdb.Error as error:
-        raise lookup_error(error) or error from error
-    return int(rows[0][0])
+    if found:
+        ids = ", ".join(str(structure_id) for (structure_id,) in found)
+        raise AmbiguousAcronymError(
+            f"acronym {key} belongs to several structures of {atlas}: ids {ids}; name one by its id"
+        )
+    raise UnknownStructureError(f"no structure {key} in {atlas}{_near(connection, atlas, key)}")
+
+
+def _near(connection: duckdb.DuckDBPyConnection, atlas: AtlasName, key: str | int) -> str:
+    """Return the end of a message: the acronyms most like one that is not there.
+
+    It says what the macro `structure_of` says, but by a query that succeeds: error() would abort
+    the transaction of a session.
+    """
+    if not isinstance(key, str):
+        return ""
+    (near,) = connection.execute(
+        "SELECT array_to_string(arg_max(s.acronym, "
+        "(jaro_winkler_similarity(lower(s.acronym), lower($key)), -s.rank), 3) FILTER "
+        "(jaro_winkler_similarity(lower(s.acronym), lower($key)) > 0.8), ' or ') "
+        "FROM main.structure AS s JOIN main.atlas AS a ON a.atlas_id = s.atlas_id "
+        "WHERE a.name = $name AND a.version = $version",
+        {"key": key, "name": atlas.name, "version": str(atlas.version)},
+    ).fetchall()[0]
+    hint = "; an id is a number, without quotes" if key.isascii() and key.isdigit() else ""
+    return f"{hint}; did you mean {near}?" if near else hint
 
 
 def _find_typed(connection: duckdb.DuckDBPyConnection, atlas: AtlasName, word: str) -> int:
     """Return the id of the structure that a typed word means."""
     rows = connection.execute(
-        "SELECT structure_id, acronym FROM main.structure WHERE atlas_id = atlas_id($atlas) "
-        "AND (acronym = $word OR concat('acronym:', acronym) = $word "
-        "OR concat('id:', structure_id) = $word OR CAST(structure_id AS VARCHAR) = $word) "
-        "ORDER BY rank",
-        {"atlas": str(atlas), "word": word},
+        "SELECT s.structure_id, s.acronym FROM main.structure AS s "
+        "JOIN main.atlas AS a ON a.atlas_id = s.atlas_id "
+        "WHERE a.name = $name AND a.version = $version AND "
+        "$word IN (acronym, concat('acronym:', acronym), concat('id:', structure_id), "
+        "CAST(structure_id AS VARCHAR)) ORDER BY rank",
+        {"name": atlas.name, "version": str(atlas.version), "word": word},
     ).fetchall()
     named = [acronym for _, acronym in rows]
     if len(rows) > 1 and len(set(named)) > 1:

@@ -42,6 +42,7 @@ from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
     Relationship,
+    aliased,
     foreign,
     mapped_column,
     relationship,
@@ -398,12 +399,13 @@ class Structure(Base):
     @classmethod
     def _ancestor_at(cls, depth: int) -> ScalarSelect[int]:
         _check_level(depth, "omit")
+        above = aliased(StructureClosure)
         return (
-            select(StructureClosure.ancestor_id)
+            select(above.ancestor_id)
             .where(
-                StructureClosure.atlas_id == cls.atlas_id,
-                StructureClosure.descendant_id == cls.structure_id,
-                StructureClosure.distance == case((cls.depth > depth, cls.depth - depth), else_=0),
+                above.atlas_id == cls.atlas_id,
+                above.descendant_id == cls.structure_id,
+                above.distance == case((cls.depth > depth, cls.depth - depth), else_=0),
             )
             .scalar_subquery()
         )

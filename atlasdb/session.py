@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-from sqlalchemy import URL, create_engine, event, func, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import URL, create_engine, event, func, select, text
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 from sqlalchemy.pool import NullPool
 
@@ -23,10 +23,10 @@ from atlasdb.database import (
     find_structure,
     reading_engine,
 )
-from atlasdb.errors import AtlasDBError, UnknownDepthError, WriteError
+from atlasdb.errors import AtlasDBError, UnknownDepthError, UnknownStructureError, WriteError
 from atlasdb.models import Base, Ragged, Structure
 from atlasdb.queries import bundled, parse_queries
-from atlasdb.views import create_atlas_views
+from atlasdb.views import create_atlas_views, create_views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,8 +69,17 @@ class AtlasSession(Session):
         def scope(state: ORMExecuteState) -> None:
             if state.is_select or state.is_update or state.is_delete:
                 state.statement = state.statement.options(*criteria)
+            if state.is_insert or state.is_update:
+                given: Any = state.parameters or ()
+                for row in [given] if isinstance(given, dict) else given:
+                    self._refuse_other(row.get("atlas_id"), atlas_id)
+
+        def guard(_session: Session, _context: object, _instances: object) -> None:
+            for row in (*self.new, *self.dirty, *self.deleted):
+                self._refuse_other(getattr(row, "atlas_id", None), atlas_id)
 
         event.listen(self, "do_orm_execute", scope)
+        event.listen(self, "before_flush", guard)
 
     def structure(self, structure: str | int) -> Structure:
         """Return a structure of the session's atlas by its acronym or its id.
@@ -121,8 +130,18 @@ class AtlasSession(Session):
             )
         if under is not None:
             top = under if isinstance(under, Structure) else self.structure(under)
+            if self.get(Structure, (top.atlas_id, top.structure_id)) is None:
+                raise UnknownStructureError(f"{top} is no structure of {self.atlas}")
             found = found.where(Structure.rank.between(top.rank, top.last_rank))
         return list(self.scalars(found))
+
+    def _refuse_other(self, given: int | None, own: int) -> None:
+        """Refuse to write a row of another atlas than the session's."""
+        if given is not None and given != own:
+            raise WriteError(
+                f"the session is scoped to {self.atlas} (atlas_id {own}): a row of atlas_id "
+                f"{given} is not its to write"
+            )
 
     def _scope(self) -> AtlasName:
         """Return the session's atlas, or ask for one."""
@@ -170,16 +189,24 @@ def writing_session(home: Home, *, atlas: str | None = None) -> Iterator[AtlasSe
                 if atlas is not None:
                     session.scope_to(atlas)
                 yield session
+                session.flush()
+                session.execute(text("SELECT 1"))  # an aborted transaction would commit nothing
                 session.commit()
         except DBAPIError as error:
             raise WriteError(f"{str(error.orig).splitlines()[0]}; nothing was changed") from error
+        except PendingRollbackError as error:
+            raise WriteError(
+                "a statement of the session failed and was not rolled back; nothing was changed"
+            ) from error
         finally:
             engine.dispose()
         with duckdb.connect(str(draft.path)) as connection:
+            check_schema(connection, home)
             check_rows(connection)
             connection.execute("BEGIN TRANSACTION")
-            for name in sorted(names | _names(connection)):
+            for name in sorted(names - _names(connection)):
                 create_atlas_views(connection, name)
+            create_views(connection)
             draft.blob_folders = blob_folders(connection)
             connection.execute("COMMIT")
             connection.execute("CHECKPOINT")
@@ -198,8 +225,8 @@ def check_rows(connection: duckdb.DuckDBPyConnection) -> None:
     WriteError
         The message names the first rule that is broken, and by how many rows.
     """
-    text = (bundled("queries") / "schema" / "integrity.sql").read_text("utf-8")
-    for rule in parse_queries("integrity", text):
+    rules = (bundled("queries") / "schema" / "integrity.sql").read_text("utf-8")
+    for rule in parse_queries("integrity", rules):
         broken, example = connection.execute(rule.sql).fetchall()[0]
         if broken:
             raise WriteError(

@@ -656,6 +656,10 @@ def test_unknown_names_on_the_command_line(
         ("query", "cut", "-p", "depth=1", "-p", "depth=2"),
         ("query", "-p", "atlas=x"),
         ("tree", "small_rat_50um", "--depth", "x"),
+        ("tree", "small_rat_50um", "a\udcff"),
+        ("structures", "small_rat_50um", "--search", "a\udcff"),
+        ("query", "cut", "-p", "atlas=a\udcff"),
+        ("structures", "small_rat_50um", "--ragged", "leaf"),
     ],
 )
 def test_wrong_usage_of_questions(full_shell: Shell, words: tuple[str, ...]) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, event, func, select, update
-from sqlalchemy.exc import IntegrityError, InvalidRequestError
+from sqlalchemy import delete, event, func, select, text, update
+from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError
 from sqlalchemy.orm import (
     InstrumentedAttribute,
     Session,
@@ -31,6 +31,7 @@ from atlasdb.models import (
     StructureClosure,
     StructureExtent,
     Volume,
+    annotation_run,
 )
 
 PHANTOM = "phantom_asymmetric_mouse_100um"
@@ -390,6 +391,10 @@ def duplicated(session: Any) -> None:
     session.add(Mesh(**{c.key: getattr(rows, c.key) for c in Mesh.__table__.columns}))
 
 
+def other_finding(session: Any) -> Finding:
+    return Finding(atlas_id=2, number=99, code="x", severity="info", detail="y")
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
@@ -440,6 +445,65 @@ def duplicated(session: Any) -> None:
             atlasdb.WriteError,
             "belongs to an atlas that is there",
         ),
+        (lambda s: s.add(other_finding(s)), atlasdb.WriteError, "is not its to write"),
+        (
+            lambda s: s.execute(
+                update(Structure), [{"atlas_id": 2, "structure_id": 997, "red": 7}]
+            ),
+            atlasdb.WriteError,
+            "is not its to write",
+        ),
+        (
+            lambda s: s.execute(update(Label).values(rank=Label.rank + 100)),
+            atlasdb.WriteError,
+            "A label that a structure has bears its rank",
+        ),
+        (
+            lambda s: s.execute(update(Label).values(voxels=1)),
+            atlasdb.WriteError,
+            "A label that a structure has bears its rank",
+        ),
+        (lambda s: s.execute(delete(Label)), atlasdb.WriteError, "has a label"),
+        (
+            lambda s: s.execute(delete(annotation_run).where(annotation_run.c.rank > 3)),
+            atlasdb.WriteError,
+            "runs of an atlas bear the ranks of its labels",
+        ),
+        (
+            lambda s: s.execute(update(StructureExtent).values(volume_mm3=0.0)),
+            atlasdb.WriteError,
+            "volumes are voxels times",
+        ),
+        (
+            lambda s: s.execute(update(Atlas).values(resolution_ap_um=7.0)),
+            atlasdb.WriteError,
+            "volumes are voxels times",
+        ),
+        (
+            lambda s: s.execute(delete(Volume).where(Volume.kind == "ranks")),
+            atlasdb.WriteError,
+            "an annotation and its ranks",
+        ),
+        (
+            lambda s: s.execute(update(Structure).values(red=999)),
+            atlasdb.WriteError,
+            "from 0 to 255",
+        ),
+        (
+            lambda s: s.execute(update(Atlas).values(name="phantom mouse")),
+            atlasdb.WriteError,
+            "a name with its resolution",
+        ),
+        (
+            lambda s: s.execute(update(Atlas).values(version="1.7")),
+            atlasdb.WriteError,
+            "a name with its resolution",
+        ),
+        (
+            lambda s: s.execute(text("UPDATE alembic_version SET version_num = '9999'")),
+            atlasdb.SchemaVersionError,
+            "newer than this",
+        ),
         (
             lambda s: setattr(s.scalars(select(Atlas)).one(), "root_id", 1),
             atlasdb.WriteError,
@@ -474,6 +538,53 @@ def test_a_statement_s_own_error_can_be_caught_in_the_block(mine: atlasdb.Databa
         session.rollback()
         changed(session)
     assert mine.structure("phantom_mouse_100um", "VISp")["red"] == 1
+
+
+def test_a_name_that_is_not_there_costs_no_changes(mine: atlasdb.Database) -> None:
+    """The lookup must not abort the session's transaction, whose end would then be a silent loss."""
+    with mine.session(atlas="phantom_mouse_100um", write=True) as session:
+        changed(session)
+        for name in ("CTXX", 123456789):
+            with pytest.raises(atlasdb.UnknownStructureError):
+                session.structure(name)
+        assert session.structure("VISp").red == 1
+    assert mine.structure("phantom_mouse_100um", "VISp")["red"] == 1
+
+
+def test_an_aborted_transaction_is_never_a_success(mine: atlasdb.Database) -> None:
+    before = mine.home.database.read_bytes()
+
+    def failing(session: Any) -> None:
+        changed(session)
+        with pytest.raises(DBAPIError):
+            session.execute(text("SELECT error('mine')"))
+
+    with (
+        pytest.raises(atlasdb.WriteError, match="aborted|rolled back"),
+        mine.session(atlas="phantom_mouse_100um", write=True) as session,
+    ):
+        failing(session)
+    assert mine.home.database.read_bytes() == before
+
+
+def test_views_and_macros_that_a_session_dropped_are_made_again(mine: atlasdb.Database) -> None:
+    with mine.session(write=True) as session:
+        session.execute(text("DROP MACRO main.atlas_id"))
+        session.execute(text("DROP SCHEMA phantom_mouse_100um CASCADE"))
+    assert mine.sql("SELECT acronym_of('phantom_mouse_100um', 385) AS x").to_pylist() == [
+        {"x": "VISp"}
+    ]
+    assert mine.sql("FROM phantom_mouse_100um.region").num_rows == 45
+
+
+def test_a_structure_of_another_atlas_is_no_place_to_look_under(full: atlasdb.Database) -> None:
+    with full.session(atlas="small_rat_50um") as session:
+        foreign = session.structure("root")
+    with (
+        full.session(atlas=PHANTOM) as session,
+        pytest.raises(atlasdb.UnknownStructureError, match="is no structure of phantom_asym"),
+    ):
+        session.structures_at_depth(1, under=foreign)
 
 
 def test_renaming_an_atlas_renames_its_views(mine: atlasdb.Database) -> None:

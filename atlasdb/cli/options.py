@@ -47,13 +47,22 @@ quiet_option: Decorator = click.option("-q", "--quiet", is_flag=True, help="Show
 atlas_argument: Decorator = click.argument("atlas", metavar="ATLAS")
 
 
+def checked_text(value: str) -> str:
+    """Return a word, and refuse one that is no UTF-8, which no database can look for."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise click.UsageError(f"{value!r} is no UTF-8 text") from error
+    return value
+
+
 def _structure(
     _ctx: click.Context, _parameter: click.Parameter, value: str | None
 ) -> TypedWord | None:
     """Mark a word as one that was typed: an acronym, or an id."""
     from atlasdb.database import TypedWord  # duckdb, when a command runs
 
-    return None if value is None else TypedWord(value)
+    return None if value is None else TypedWord(checked_text(value))
 
 
 structure_argument: Decorator = click.argument(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from atlasdb.cli.options import format_option, home_option, output_option
+from atlasdb.cli.options import checked_text, format_option, home_option, output_option
 from atlasdb.cli.output import write_table
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _parameters(given: tuple[str, ...], lists: set[str], structures: set[str]) -
 
     values: dict[str, list[object]] = {}
     for pair in given:
-        key, equals, value = pair.partition("=")
+        key, equals, value = checked_text(pair).partition("=")
         if not equals:
             raise click.UsageError(f"-p {pair!r}: expected KEY=VALUE")
         values.setdefault(key, []).append(TypedWord(value) if key in structures else value)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from atlasdb.cli.options import (
+    checked_text,
     depth_option,
     format_option,
     home_option,
@@ -53,10 +54,12 @@ def command(
     atlasdb structures allen_mouse_100um --search "primary visual"
     atlasdb structures allen_mouse_100um --under CTX --depth 6 --ragged leaf
     """  # noqa: D301 (click's mark for a block that is not rewrapped)
+    if ragged != "omit" and depth is None:
+        raise click.UsageError("--ragged goes with --depth")
     if search is not None:
         if depth is not None or under is not None:
             raise click.UsageError("--search goes with neither --depth nor --under")
-        table = db.search(search, atlas=atlas)
+        table = db.search(checked_text(search), atlas=atlas)
     elif atlas is None:
         raise click.UsageError("name an ATLAS, or --search TEXT in all of them")
     elif depth is not None:

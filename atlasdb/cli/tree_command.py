@@ -84,7 +84,7 @@ def command(
         return
     lines = list(_lines(table))
     title = table.schema.metadata[b"atlas"].decode()
-    if output in {None, "-"} and sys.stdout.isatty():
+    if output in {None, "-"} and _can_colour():
         from rich.console import Console
 
         console = Console(highlight=False)
@@ -93,6 +93,12 @@ def command(
             console.print(line.coloured())
     else:
         write_text("\n".join([title, *(line.plain() for line in lines)]) + "\n", output)
+
+
+def _can_colour() -> bool:
+    """Whether stdout is a terminal that can show the drawing's characters."""
+    stdout = sys.stdout
+    return stdout is not None and stdout.isatty() and stdout.encoding.lower().startswith("utf")
 
 
 def _is_drawn(output: str | None) -> bool:

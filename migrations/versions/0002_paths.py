@@ -13,7 +13,7 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-VIEWS = "7b4f5664f46ebdc912c35b7330f6618ba0344e7c07aef82991dcd5e8bd69fba1"
+VIEWS = "8469bd1af63dff25d81efd5bd93dcce5e2db5ca01cad5040c65ca731b59b25c1"
 """Digest of the views and macros that this schema has: they change with a revision only."""
 
 COMMENTS = {

@@ -1,6 +1,21 @@
 -- What rows owe each other. Each statement gives the number of rows that break its rule, and one of
 -- them as text. Asked before a writing session's changes are taken over.
 
+-- name: atlas_is_named
+-- An atlas has a name with its resolution, such as allen_mouse_100um, and a version MAJOR.MINOR, which
+-- it shares with no other.
+SELECT count(*) AS broken, any_value(concat(a.name, '@', a.version)) AS example
+FROM main.atlas AS a
+WHERE
+    NOT regexp_full_match(a.name, '[A-Za-z0-9][A-Za-z0-9_.-]*_\d+(\.\d+)?(nm|um|mm)')
+    OR contains(a.name, '..')
+    OR length(a.name) > 200
+    OR a.version <> concat(a.version_major, '.', a.version_minor)
+    OR (
+        SELECT count(*) FROM main.atlas AS b
+        WHERE lower(b.name) = lower(a.name) AND (b.version = a.version OR b.name <> a.name)
+    ) > 1;
+
 -- name: atlas_exists
 -- Every row belongs to an atlas that is there.
 SELECT count(*) AS broken, any_value(concat(r.place, ' of atlas_id ', r.atlas_id)) AS example
@@ -133,3 +148,71 @@ FROM (
             AND e.hemisphere = h.hemisphere
 ) AS s
 WHERE s.voxels IS DISTINCT FROM s.expected;
+
+-- name: sides_are_parts
+-- The voxels of 'left' and 'right' are among those of 'both', and volumes are voxels times their size.
+SELECT count(*) AS broken, any_value(concat(b.structure_id)) AS example
+FROM main.structure_extent AS b
+INNER JOIN main.atlas AS a ON a.atlas_id = b.atlas_id
+LEFT JOIN main.structure_extent AS l
+    ON l.atlas_id = b.atlas_id AND l.structure_id = b.structure_id AND l.hemisphere = 'left'
+LEFT JOIN main.structure_extent AS r
+    ON r.atlas_id = b.atlas_id AND r.structure_id = b.structure_id AND r.hemisphere = 'right'
+WHERE
+    (b.hemisphere = 'both' AND b.direct_voxels < l.direct_voxels + r.direct_voxels)
+    OR abs(
+        b.volume_mm3
+        - b.voxels * a.resolution_ap_um * a.resolution_si_um * a.resolution_rl_um / 1e9
+    ) > 1e-9 * b.volume_mm3;
+
+-- name: labels_are_structures
+-- A label that a structure has bears its rank and its own voxels; one that none has a rank past all.
+SELECT count(*) AS broken, any_value(concat('label ', l.value)) AS example
+FROM main.label AS l
+LEFT JOIN main.structure AS s
+    ON s.atlas_id = l.atlas_id AND s.structure_id = l.structure_id
+LEFT JOIN main.structure_extent AS e
+    ON
+        e.atlas_id = l.atlas_id
+        AND e.structure_id = l.structure_id
+        AND e.hemisphere = 'both'
+WHERE
+    CASE
+        WHEN l.structure_id IS NOT NULL THEN l.rank <> s.rank OR l.voxels <> e.direct_voxels
+        ELSE l.rank <= (SELECT max(t.rank) FROM main.structure AS t WHERE t.atlas_id = l.atlas_id)
+    END;
+
+-- name: structures_are_labels
+-- A structure that has voxels of its own has a label.
+SELECT count(*) AS broken, any_value(concat(e.structure_id)) AS example
+FROM main.structure_extent AS e
+ANTI JOIN main.label AS l
+    ON l.atlas_id = e.atlas_id AND l.structure_id = e.structure_id
+WHERE e.hemisphere = 'both' AND e.direct_voxels > 0;
+
+-- name: runs_are_labels
+-- The runs of an atlas bear the ranks of its labels, all of them, or 0.
+SELECT count(*) AS broken, any_value(concat('rank ', coalesce(r.rank, l.rank))) AS example
+FROM (SELECT DISTINCT x.atlas_id, x.rank FROM main.annotation_run AS x WHERE x.rank <> 0) AS r
+FULL JOIN main.label AS l ON l.atlas_id = r.atlas_id AND l.rank = r.rank
+WHERE r.rank IS NULL OR l.rank IS NULL;
+
+-- name: volumes_exist
+-- An atlas has an annotation and its ranks, of its own shape.
+SELECT count(*) AS broken, any_value(concat(a.name, '@', a.version)) AS example
+FROM main.atlas AS a
+WHERE (
+    SELECT count(*) FROM main.volume AS v
+    WHERE
+        v.atlas_id = a.atlas_id
+        AND v.kind IN ('annotation', 'ranks')
+        AND v.shape_ap = a.shape_ap
+        AND v.shape_si = a.shape_si
+        AND v.shape_rl = a.shape_rl
+) <> 2;
+
+-- name: colours_are_bytes
+-- Colours are numbers from 0 to 255.
+SELECT count(*) AS broken, any_value(s.acronym) AS example
+FROM main.structure AS s
+WHERE least(s.red, s.green, s.blue) < 0 OR greatest(s.red, s.green, s.blue) > 255;
