@@ -49,6 +49,8 @@ _REFUSALS = {
 }
 """How the messages of the macros in ``queries/schema`` begin, and what each means."""
 
+_ID_BITS, _ID_DIGITS = 63, 18
+
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 
 
@@ -337,6 +339,8 @@ def find_structure(
     if isinstance(structure, bool) or not isinstance(structure, str | SupportsIndex):
         raise TypeError(f"a structure is an acronym or an integer id, not {structure!r}")
     key: str | int = structure if isinstance(structure, str) else operator.index(structure)
+    if isinstance(key, int) and key.bit_length() > _ID_BITS:
+        raise UnknownStructureError(f"no structure {key:#x} in {atlas}: ids have {_ID_BITS} bits")
     column = "acronym" if isinstance(key, str) else "structure_id"
     found = connection.execute(
         "SELECT s.structure_id FROM main.structure AS s "  # noqa: S608 (one of two names)
@@ -396,7 +400,12 @@ def _find_typed(connection: duckdb.DuckDBPyConnection, atlas: AtlasName, word: s
     if len(rows) == 1:
         return int(rows[0][0])
     bare = word.removeprefix("id:").removeprefix("acronym:")
-    is_id = bare.isascii() and bare.isdigit() and not word.startswith("acronym:")
+    is_id = (
+        bare.isascii()
+        and bare.isdigit()
+        and len(bare) <= _ID_DIGITS
+        and not word.startswith("acronym:")
+    )
     return find_structure(connection, atlas, int(bare) if is_id else bare)
 
 

@@ -33,6 +33,7 @@ from sqlalchemy import (
     UniqueConstraint,
     and_,
     case,
+    event,
     func,
     or_,
     select,
@@ -169,12 +170,13 @@ def _check_structure(other: object) -> None:
         )
 
 
-def _check_level(depth: object, ragged: Ragged) -> None:
-    """Refuse what is no depth, or no way to treat branches that end above it."""
-    if not isinstance(depth, Integral) or depth < 0:
+def _checked_level(depth: object, ragged: Ragged) -> int:
+    """Return a depth, and refuse what is none, or no way to treat branches that end above it."""
+    if isinstance(depth, bool) or not isinstance(depth, Integral) or depth < 0:
         raise UnknownDepthError(f"no depth {depth!r}: depths are integers, and the root has 0")
     if ragged not in get_args(Ragged):
         raise ValueError(f"ragged is 'omit' or 'leaf', not {ragged!r}")
+    return int(depth)
 
 
 class Atlas(Base):
@@ -366,13 +368,13 @@ class Structure(Base):
             It is negative or no integer. (One that is deeper than the atlas simply finds nothing;
             `atlasdb.session.AtlasSession.structures_at_depth` refuses it.)
         """
-        _check_level(depth, ragged)
+        depth = _checked_level(depth, ragged)
         return self.depth == depth or (ragged == "leaf" and self.depth < depth and self.is_leaf)
 
     @at_depth.expression
     @classmethod
     def _at_depth(cls, depth: int, ragged: Ragged = "omit") -> ColumnElement[bool]:
-        _check_level(depth, ragged)
+        depth = _checked_level(depth, ragged)
         there = cls.depth == depth
         return or_(there, and_(cls.depth < depth, cls.is_leaf)) if ragged == "leaf" else there
 
@@ -380,7 +382,8 @@ class Structure(Base):
     def ancestor_at(self, depth: int) -> Structure:
         """Return its ancestor at a depth; a structure that ends above it gives itself.
 
-        In a query, ``Structure.ancestor_at(depth)`` is that ancestor's ``structure_id``.
+        In a query, ``Structure.ancestor_at(depth)`` is that ancestor's ``structure_id``; selected
+        alone, it needs ``.select_from(Structure)``.
 
         Parameters
         ----------
@@ -392,13 +395,13 @@ class Structure(Base):
         UnknownDepthError
             It is negative or no integer.
         """
-        _check_level(depth, "omit")
+        depth = _checked_level(depth, "omit")
         return self if depth >= self.depth else self.ancestors[depth]
 
     @ancestor_at.expression  # type: ignore[arg-type]  # in SQL it is the id
     @classmethod
     def _ancestor_at(cls, depth: int) -> ScalarSelect[int]:
-        _check_level(depth, "omit")
+        depth = _checked_level(depth, "omit")
         above = aliased(StructureClosure)
         return (
             select(above.ancestor_id)
@@ -407,6 +410,7 @@ class Structure(Base):
                 above.descendant_id == cls.structure_id,
                 above.distance == case((cls.depth > depth, cls.depth - depth), else_=0),
             )
+            .correlate(cls)
             .scalar_subquery()
         )
 
@@ -585,3 +589,18 @@ annotation_run = Table(
     comment="the annotation as runs of equal rank and hemisphere, in voxel order",
 )
 """No key and no index: with one, replacing millions of runs takes forty times as long."""
+
+
+def _refuse_assignment(target: Base, value: object, *_: object) -> None:
+    """Refuse to assign what follows from other columns: SQLAlchemy would drop it silently."""
+    raise TypeError(
+        f"relationships of {type(target).__name__} follow from its columns: change parent_id, rank "
+        f"and the like instead of assigning {value!r}"
+    )
+
+
+for _mapper in Base.registry.mappers:
+    for _relationship in _mapper.relationships:
+        _attribute = getattr(_mapper.class_, _relationship.key)
+        for _change in ("append", "remove") if _relationship.uselist else ("set",):
+            event.listen(_attribute, _change, _refuse_assignment)

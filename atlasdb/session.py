@@ -61,13 +61,17 @@ class AtlasSession(Session):
         # A function of the class, and not a plain expression, reaches aliases too.
         criteria = [
             with_loader_criteria(
-                mapper.class_, lambda model: model.atlas_id == atlas_id, include_aliases=True
+                mapper.class_,
+                lambda model: model.atlas_id == atlas_id,
+                include_aliases=True,
+                propagate_to_loaders=False,  # relationships join on the atlas themselves
             )
             for mapper in Base.registry.mappers
         ]
 
         def scope(state: ORMExecuteState) -> None:
-            if state.is_select or state.is_update or state.is_delete:
+            joins_itself = state.is_relationship_load or state.is_column_load
+            if (state.is_select and not joins_itself) or state.is_update or state.is_delete:
                 state.statement = state.statement.options(*criteria)
             if state.is_insert or state.is_update:
                 given: Any = state.parameters or ()
@@ -96,6 +100,8 @@ class AtlasSession(Session):
         AmbiguousAcronymError
             Several structures have this acronym; their ids are listed.
         """
+        if self.new or self.dirty or self.deleted:
+            self.flush()  # the lookup does not go by the session
         structure_id = find_structure(self.raw_connection(), self._scope(), structure)
         return self.scalars(select(Structure).where(Structure.structure_id == structure_id)).one()
 
@@ -182,8 +188,15 @@ def writing_session(home: Home, *, atlas: str | None = None) -> Iterator[AtlasSe
     with drafting(home) as draft:
         with duckdb.connect(str(draft.path)) as connection:
             check_schema(connection, home)
-            names = _names(connection)
+            names, files = _names(connection), _files(connection)
         engine = create_engine(URL.create("duckdb", database=str(draft.path)), poolclass=NullPool)
+        closed = False
+
+        def refuse(*_: object) -> None:
+            if closed:
+                raise WriteError("the writing session has ended: open another one")
+
+        event.listen(engine, "do_connect", refuse)
         try:
             with AtlasSession(engine, expire_on_commit=False) as session:
                 if atlas is not None:
@@ -199,10 +212,14 @@ def writing_session(home: Home, *, atlas: str | None = None) -> Iterator[AtlasSe
                 "a statement of the session failed and was not rolled back; nothing was changed"
             ) from error
         finally:
+            closed = True
             engine.dispose()
         with duckdb.connect(str(draft.path)) as connection:
             check_schema(connection, home)
             check_rows(connection)
+            for path in sorted(_files(connection) - files):
+                if not (home.folder / path).is_file():
+                    raise WriteError(f"there is no file {path} in the home; nothing was changed")
             connection.execute("BEGIN TRANSACTION")
             for name in sorted(names - _names(connection)):
                 create_atlas_views(connection, name)
@@ -215,6 +232,14 @@ def writing_session(home: Home, *, atlas: str | None = None) -> Iterator[AtlasSe
 def _names(connection: duckdb.DuckDBPyConnection) -> set[str]:
     """Return the names of the atlases, whose schemas of views bear them."""
     return {name for (name,) in connection.execute("SELECT name FROM main.atlas").fetchall()}
+
+
+def _files(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """Return the files that the rows name, relative to the home."""
+    rows = connection.execute(
+        "SELECT path FROM main.volume UNION ALL SELECT path FROM main.mesh"
+    ).fetchall()
+    return {path for (path,) in rows}
 
 
 def check_rows(connection: duckdb.DuckDBPyConnection) -> None:

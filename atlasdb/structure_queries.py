@@ -283,6 +283,7 @@ class StructureQueries:
         ['CP', 'HY']
         """
         query = find_query(name)
+        parameters = {key: value for key, value in parameters.items() if value is not None}
         query.check_names(set(parameters))
         reads_files = any(p.kind == "points" for p in query.parameters)
         with self._asking(reads_files=reads_files) as connection:
@@ -301,6 +302,8 @@ class StructureQueries:
             for argument in _STRUCTURES.intersection(arguments):
                 arguments[argument] = find_structure(connection, name, arguments[argument])
             if "depth" in arguments:
+                if arguments["depth"] is None:
+                    raise UnknownDepthError(f"no depth None in {name}: depths are integers from 0")
                 arguments["depth"] = _plain_number(arguments["depth"])
             if "parts" in arguments:
                 arguments["parts"] = _structure_ids(connection, name, arguments["parts"])
@@ -337,8 +340,8 @@ def _structure_ids(
     connection: duckdb.DuckDBPyConnection, atlas: AtlasName, structures: Sequence[Named]
 ) -> list[int]:
     """Return the ids of several structures."""
-    if isinstance(structures, str | TypedWord):
-        structures = [structures]
+    if isinstance(structures, str | bytes | TypedWord):
+        structures = [structures]  # type: ignore[list-item]
     return [find_structure(connection, atlas, structure) for structure in structures]
 
 

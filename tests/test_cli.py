@@ -586,6 +586,19 @@ def test_tree_on_a_terminal_has_the_structures_colours(full: atlasdb.Database) -
     assert "38;2" not in grey
 
 
+def test_tree_on_a_narrow_terminal_and_with_strange_names(
+    full: atlasdb.Database, shell: Shell, tmp_path: Path
+) -> None:
+    shown = on_a_terminal(
+        "tree", "small_rat_50um", COLUMNS="24", TERM="xterm", ATLASDB_HOME=str(full.home.folder)
+    )
+    plain = re.sub(r"\x1b\[[\d;]*m", "", shown).splitlines()
+    assert len(plain) == len(TREE.splitlines()), "a line stays a line"
+    entries = [structure(1, "root", [1]), structure(2, "A", [1, 2]) | {"name": "a\x1b[31m\nb"}]
+    shell("ingest", str(SmallAtlas(structures=entries).write(tmp_path)), "-q")
+    assert shell("tree", "small_rat_50um").splitlines()[-1] == "└── A  a\\x1b[31m\\nb"
+
+
 def test_relatives_on_the_command_line(full_shell: Shell) -> None:
     assert full_shell("ancestors", "small_rat_50um", "VISp2/3") == (
         "structure_id   acronym   name                 depth   distance\n"
@@ -632,6 +645,7 @@ def test_relatives_on_the_command_line(full_shell: Shell) -> None:
         (("ancestors", "small_rat_50um", "123"), "error: no structure 123 in small_rat_50um@1.10\n"),
         (("ancestors", "small_rat_50um", "id:10"), "error: no structure 10 in small_rat_50um@1.10\n"),
         (("ancestors", "small_rat_50um", "acronym:14"), "error: no structure 14 in small_rat_50um@1.10; an id is a number"),
+        (("ancestors", "small_rat_50um", "9" * 5000), "error: no structure 999"),
         (("descendants", "small_rat", "CM"), "error: no atlas small_rat in this home; did you mean small_rat_50um"),
         (("structures", "small_rat_50um", "--depth", "9"), "error: no depth 9 in small_rat_50um@1.10: the root has 0"),
         (("structures", "small_rat_50um", "--depth", "-1"), "error: no depth -1 in small_rat_50um@1.10"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import delete, event, func, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError
@@ -575,6 +577,85 @@ def test_views_and_macros_that_a_session_dropped_are_made_again(mine: atlasdb.Da
         {"x": "VISp"}
     ]
     assert mine.sql("FROM phantom_mouse_100um.region").num_rows == 45
+
+
+def test_blobs_that_are_not_there_are_refused(mine: atlasdb.Database) -> None:
+    """Else the sweep would take the real ones, which no row names any more."""
+    with (
+        pytest.raises(atlasdb.WriteError, match="no file nowhere/a.tiff in the home"),
+        mine.session(atlas="phantom_mouse_100um", write=True) as session,
+    ):
+        session.execute(update(Volume).values(path="nowhere/a.tiff"))
+    assert [r.problem for r in mine.check("phantom_mouse_100um") if not r.ok] == []
+
+
+def test_a_writing_session_that_has_ended(mine: atlasdb.Database) -> None:
+    with mine.session(atlas="phantom_mouse_100um", write=True) as session:
+        changed(session)
+    before = sorted(mine.home.folder.iterdir())
+    with pytest.raises(atlasdb.WriteError, match="has ended"):
+        session.structure("VISp")
+    assert sorted(mine.home.folder.iterdir()) == before
+
+
+def test_relationships_are_not_assigned(mine: atlasdb.Database) -> None:
+    with mine.session(atlas="phantom_mouse_100um") as session:
+        visp = session.structure("VISp")
+        with pytest.raises(TypeError, match="follow from its columns"):
+            visp.parent = session.structure("CTX")
+        with pytest.raises(TypeError, match="follow from its columns"):
+            visp.children.append(session.structure("CTX"))
+
+
+def test_objects_of_a_scoped_session_can_be_pickled(full: atlasdb.Database) -> None:
+    with full.session(atlas="small_rat_50um") as session:
+        grey = session.structure("grey")
+        assert [child.acronym for child in grey.children] == ["CM", "cm"]
+        copy = pickle.loads(pickle.dumps(grey))  # noqa: S301 (our own)
+    assert [child.acronym for child in copy.children] == ["CM", "cm"]
+
+
+def test_lazy_steps_do_not_pile_up_conditions(full: atlasdb.Database) -> None:
+    with full.session(atlas="small_rat_50um") as session:
+        sent = count_statements(session)
+        node: Structure | None = session.structure("VISp2/3")
+        lengths = []
+        while node is not None:
+            before = len(sent)
+            assert isinstance(node.siblings, list)
+            lengths += [len(statement) for statement in sent[before:]]
+            node = node.parent
+        assert len(lengths) == 4
+        assert len(set(lengths)) == 1
+
+
+def test_grouping_by_an_ancestor(full: atlasdb.Database) -> None:
+    """What a cut is made for: a sum of the leaves for each structure at a depth."""
+    tree = tree_of(full, PHANTOM)
+    own = {
+        row["structure_id"]: row["direct_voxels"]
+        for row in full.sql(f"FROM {PHANTOM}.region").to_pylist()
+    }
+    expected: dict[int, int] = {}
+    for node in tree.ids:
+        place = tree.path(node)[:3][-1]
+        expected[place] = expected.get(place, 0) + own[node]
+    with full.session(atlas=PHANTOM) as session:
+        above: Any = Structure.ancestor_at(np.int64(2))  # type: ignore[arg-type]
+        placed = (
+            select(above.label("place"), StructureExtent.direct_voxels)
+            .join(Structure.extent)
+            .subquery()
+        )
+        rows = session.execute(
+            select(placed.c.place, func.sum(placed.c.direct_voxels)).group_by(placed.c.place)
+        ).all()
+        assert {row[0]: int(row[1]) for row in rows} == expected
+        places = session.scalars(select(above).select_from(Structure).distinct()).all()
+        assert set(places) == set(expected)
+        assert session.scalar(
+            select(func.count()).where(Structure.at_depth(np.uint8(2)))  # type: ignore[arg-type]
+        ) == sum(tree.depth(i) == 2 for i in tree.ids)
 
 
 def test_a_structure_of_another_atlas_is_no_place_to_look_under(full: atlasdb.Database) -> None:

@@ -264,6 +264,16 @@ def test_wrong_names_and_values(
     assert message in str(raised.value)
 
 
+def test_none_is_no_value(full: atlasdb.Database) -> None:
+    """For a parameter that must be given it is none, for another its default."""
+    with pytest.raises(atlasdb.QueryError, match="query cut needs depth"):
+        full.query("cut", atlas="small_rat_50um", depth=None)
+    with pytest.raises(atlasdb.UnknownDepthError, match="no depth None"):
+        full.annotation_cut("small_rat_50um", None)  # type: ignore[arg-type]
+    atlas = "phantom_mouse_100um"
+    assert full.query("largest_leaves", atlas=atlas, limit=None).num_rows == 10
+
+
 def test_texts_are_converted(full: atlasdb.Database) -> None:
     """As the command line gives them."""
     by_text = full.query("at", atlas="small_rat_50um", ap_um="60", si_um="30.0", rl_um="15")

@@ -59,6 +59,8 @@ def write_table(table: pa.Table, form: str | None, output: str | None) -> None:
 
 def write_text(text: str, output: str | None) -> None:
     """Print a text, or write it to a file that appears whole or not at all."""
+    if output == "":
+        raise click.UsageError("-o needs the name of a file")
     if output in {None, "-"}:
         click.echo(text, nl=False)
     else:
@@ -171,7 +173,7 @@ def _drawn(table: pa.Table) -> str:
         or pa.types.is_decimal(field.type)
         for field in table.schema
     ]
-    columns = [map(_cell, column.to_pylist()) for column in table.columns]
+    columns = [map(cell, column.to_pylist()) for column in table.columns]
     cells = [list(row) for row in zip(*columns, strict=True)]
     # On a terminal, cells are wrapped; elsewhere, and where that would take long, never.
     wraps = sys.stdout is not None and sys.stdout.isatty() and len(cells) <= _MOST_WRAPPED
@@ -216,14 +218,14 @@ def _wrapped(names: list[str], cells: list[list[str]], is_number: list[bool]) ->
     return [line.rstrip() for line in capture.get().splitlines()]
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
     """Return a value as people read it."""
     if value is None:
         return _NULL
     if isinstance(value, float):
         return f"{value:.10g}"
     if isinstance(value, list):
-        return ", ".join(map(_cell, value))
+        return ", ".join(map(cell, value))
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value)
     )

@@ -15,7 +15,7 @@ from atlasdb.cli.options import (
     optional_structure_argument,
     output_option,
 )
-from atlasdb.cli.output import write_table, write_text
+from atlasdb.cli.output import cell, write_table, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,10 +37,20 @@ class _Line(NamedTuple):
     row: dict[str, Any]
     hidden: int
 
+    @property
+    def acronym(self) -> str:
+        """The acronym, as it can be printed."""
+        return cell(self.row["acronym"])
+
+    @property
+    def name(self) -> str:
+        """The name, as it can be printed."""
+        return cell(self.row["name"])
+
     def plain(self) -> str:
         """Return the line as plain text."""
         more = f"  (+{self.hidden:,})" if self.hidden else ""
-        return f"{self.branches}{self.row['acronym']}  {self.row['name']}{more}"
+        return f"{self.branches}{self.acronym}  {self.name}{more}"
 
     def coloured(self) -> Text:
         """Return the line with a dot in the structure's own colour."""
@@ -50,11 +60,9 @@ class _Line(NamedTuple):
         return Text.assemble(
             (self.branches, "dim"),
             (_DOT, f"rgb({red},{green},{blue})"),
-            f" {self.row['acronym']}  ",
-            (self.row["name"], "dim"),
+            f" {self.acronym}  ",
+            (self.name, "dim"),
             (f"  (+{self.hidden:,})" if self.hidden else "", "italic"),
-            overflow="ellipsis",
-            no_wrap=True,
         )
 
 
@@ -90,7 +98,7 @@ def command(
         console = Console(highlight=False)
         console.print(title, style="bold")
         for line in lines:
-            console.print(line.coloured())
+            console.print(line.coloured(), no_wrap=True, overflow="ellipsis")
     else:
         write_text("\n".join([title, *(line.plain() for line in lines)]) + "\n", output)
 
