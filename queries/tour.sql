@@ -8,8 +8,8 @@ LIMIT 3;
 
 -- name: point
 SELECT
-    acronym_at('phantom_mouse_100um', 4700, 2000, 3500) AS acronym,
-    hemisphere_at('phantom_mouse_100um', 4700, 2000, 3500) AS hemisphere;
+    acronym_at('phantom_mouse_100um', 5400, 4000, 3400) AS acronym,
+    hemisphere_at('phantom_mouse_100um', 5400, 4000, 3400) AS hemisphere;
 
 -- name: sides
 SELECT acronym, volume_left_mm3, volume_right_mm3
