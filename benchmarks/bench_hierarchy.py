@@ -152,7 +152,9 @@ def descendants(db: atlasdb.Database, package: Path) -> None:
             theirs = statistics.median(seconds["brainglobe-atlasapi 2.3.1"])
             for name, taken in seconds.items():
                 median = statistics.median(taken)
-                print(f"  {name:<34} {median * 1e3:7.2f} ms   {theirs / median:5.1f} times faster")
+                print(
+                    f"  {name:<34} {median * 1e3:7.2f} ms   {median / theirs:6.2f} of BrainGlobe's"
+                )
     raw.close()
 
 
