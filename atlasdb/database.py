@@ -49,7 +49,8 @@ _REFUSALS = {
 }
 """How the messages of the macros in ``queries/schema`` begin, and what each means."""
 
-_ID_BITS, _ID_DIGITS = 63, 18
+_ID_DIGITS = 18
+"""A longer word of digits is read as an acronym: Python converts no number of thousands of them."""
 
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 
@@ -339,8 +340,8 @@ def find_structure(
     if isinstance(structure, bool) or not isinstance(structure, str | SupportsIndex):
         raise TypeError(f"a structure is an acronym or an integer id, not {structure!r}")
     key: str | int = structure if isinstance(structure, str) else operator.index(structure)
-    if isinstance(key, int) and key.bit_length() > _ID_BITS:
-        raise UnknownStructureError(f"no structure {key:#x} in {atlas}: ids have {_ID_BITS} bits")
+    if isinstance(key, int) and not -(2**63) <= key < 2**63:
+        raise UnknownStructureError(f"no structure {key:#x} in {atlas}: ids have 64 bits")
     column = "acronym" if isinstance(key, str) else "structure_id"
     found = connection.execute(
         "SELECT s.structure_id FROM main.structure AS s "  # noqa: S608 (one of two names)

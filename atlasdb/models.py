@@ -42,6 +42,7 @@ from sqlalchemy.ext.hybrid import hybrid_method, hybrid_property
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
+    Mapper,
     Relationship,
     aliased,
     foreign,
@@ -599,8 +600,11 @@ def _refuse_assignment(target: Base, value: object, *_: object) -> None:
     )
 
 
-for _mapper in Base.registry.mappers:
-    for _relationship in _mapper.relationships:
-        _attribute = getattr(_mapper.class_, _relationship.key)
-        for _change in ("append", "remove") if _relationship.uselist else ("set",):
-            event.listen(_attribute, _change, _refuse_assignment)
+@event.listens_for(Mapper, "after_configured", once=True)
+def _guard_relationships() -> None:
+    """Listen to all relationships, when the models are used first."""
+    for mapper in Base.registry.mappers:
+        for found in mapper.relationships:
+            attribute = getattr(mapper.class_, found.key)
+            for change in ("append", "remove") if found.uselist else ("set",):
+                event.listen(attribute, change, _refuse_assignment)

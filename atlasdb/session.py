@@ -21,6 +21,7 @@ from atlasdb.database import (
     drafting,
     find_atlas,
     find_structure,
+    reading,
     reading_engine,
 )
 from atlasdb.errors import AtlasDBError, UnknownDepthError, UnknownStructureError, WriteError
@@ -182,12 +183,15 @@ def writing_session(home: Home, *, atlas: str | None = None) -> Iterator[AtlasSe
     ------
     WriteError
         A statement fails, or the rows contradict each other; nothing is changed.
+    HomeNotFoundError
+        There is no database: an ingest makes one, a session does not.
     HomeBusyError
         Another process writes the home, or another program its database.
     """
+    with reading(home):
+        pass
     with drafting(home) as draft:
         with duckdb.connect(str(draft.path)) as connection:
-            check_schema(connection, home)
             names, files = _names(connection), _files(connection)
         engine = create_engine(URL.create("duckdb", database=str(draft.path)), poolclass=NullPool)
         closed = False
@@ -217,9 +221,7 @@ def writing_session(home: Home, *, atlas: str | None = None) -> Iterator[AtlasSe
         with duckdb.connect(str(draft.path)) as connection:
             check_schema(connection, home)
             check_rows(connection)
-            for path in sorted(_files(connection) - files):
-                if not (home.folder / path).is_file():
-                    raise WriteError(f"there is no file {path} in the home; nothing was changed")
+            _check_files(home, _files(connection) - files)
             connection.execute("BEGIN TRANSACTION")
             for name in sorted(names - _names(connection)):
                 create_atlas_views(connection, name)
@@ -227,6 +229,13 @@ def writing_session(home: Home, *, atlas: str | None = None) -> Iterator[AtlasSe
             draft.blob_folders = blob_folders(connection)
             connection.execute("COMMIT")
             connection.execute("CHECKPOINT")
+
+
+def _check_files(home: Home, paths: set[str]) -> None:
+    """Refuse rows that name files which are not there: the sweep would take those that are."""
+    for path in sorted(paths):
+        if not (home.folder / path).is_file():
+            raise WriteError(f"there is no file {path} in the home; nothing was changed")
 
 
 def _names(connection: duckdb.DuckDBPyConnection) -> set[str]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from atlasdb.queries import Query
+
 ALL = "all_atlases"
 """The schema of the views over all atlases. No atlas can be called so: names have a resolution."""
 
@@ -30,8 +32,8 @@ _TABLES = {"closure": "structure_closure", "extent": "structure_extent"}
 
 def digest() -> str:
     """Return a digest of all that the views and macros are made from."""
-    files = sorted((bundled("queries") / "schema").glob("*.sql"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    texts = (_text(name) for name in (*_MACROS, ALL, "atlas"))
+    return hashlib.sha256("".join(texts).encode()).hexdigest()
 
 
 def create_views(connection: duckdb.DuckDBPyConnection) -> None:
@@ -102,9 +104,14 @@ def _text(name: str) -> str:
     )
 
 
+def _our_macros() -> list[Query]:
+    """Return the macros that the files make, with their comments."""
+    return [macro for file in _MACROS for macro in parse_queries(file, _text(file))]
+
+
 def _macros(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
     """Return those of our macros that are there, and what each is called in DDL."""
-    ours = [query.name for file in _MACROS for query in parse_queries(file, _text(file))]
+    ours = [macro.name for macro in _our_macros()]
     found = connection.execute(
         "SELECT DISTINCT function_name, function_type FROM duckdb_functions() "
         "WHERE database_name = current_database() AND schema_name = 'main' AND NOT internal "
@@ -117,10 +124,10 @@ def _macros(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
 def _comment_macros(connection: duckdb.DuckDBPyConnection) -> None:
     """Store each macro's comment with it."""
     kinds = dict(_macros(connection))
-    for query in (query for file in _MACROS for query in parse_queries(file, _text(file))):
+    for macro in _our_macros():
         connection.execute(
-            f"COMMENT ON {kinds[query.name]} main.{quoted(query.name)} "
-            f"IS {text_literal(query.description)}"
+            f"COMMENT ON {kinds[macro.name]} main.{quoted(macro.name)} "
+            f"IS {text_literal(macro.description)}"
         )
 
 

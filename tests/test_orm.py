@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -596,6 +597,17 @@ def test_a_writing_session_that_has_ended(mine: atlasdb.Database) -> None:
     with pytest.raises(atlasdb.WriteError, match="has ended"):
         session.structure("VISp")
     assert sorted(mine.home.folder.iterdir()) == before
+
+
+def test_a_writing_session_makes_no_home(tmp_path: Path) -> None:
+    """A misspelt folder is an error, and stays a folder that is not there."""
+    db = atlasdb.connect(tmp_path / "typo")
+    with (
+        pytest.raises(atlasdb.HomeNotFoundError, match="there is no atlas database in"),
+        db.session(write=True),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_relationships_are_not_assigned(mine: atlasdb.Database) -> None:

@@ -13,7 +13,7 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-VIEWS = "8469bd1af63dff25d81efd5bd93dcce5e2db5ca01cad5040c65ca731b59b25c1"
+VIEWS = "81e71c0646268d215b1cc0deb629701d3dda3cb44bc951da460553407dd926d7"
 """Digest of the views and macros that this schema has: they change with a revision only."""
 
 COMMENTS = {
