@@ -4,6 +4,14 @@ The one idea: an orientation is three letters, one an axis, naming the side at i
 anterior, superior, right), so that a change of orientation is a permutation of axes and a set of
 flips, and the same change serves volumes, points and meshes. Convention: brainglobe-space, whose
 letters name where an axis *starts* (not, as in neuroimaging's "RAS", where it points).
+
+`brainglobe_space.AnatomicalSpace` (1.0.3) agrees, and atlasdb does without it. What to know when
+comparing: its `transformation_matrix_to` and `map_points_to` reckon in the unit of its `shape`,
+voxels as a rule, and equal `Reorientation.matrix` and `Reorientation.points` with that shape as the
+extent; with a `resolution` on both spaces they go from the source's voxels to the target's, and
+`map_stack_to` resamples. Points are continuous (a flip takes p to n - p, where `map_stack_to` takes
+index i to n - 1 - i): an index handed over as a point lands one voxel off, its centre i + 0.5 does
+not. Offsets are added after a flip with the sign that they had before it.
 """
 
 from __future__ import annotations
@@ -87,6 +95,19 @@ class Reorientation:
         permutation_sign = np.linalg.det(np.eye(3)[list(self.axes)])
         return bool((permutation_sign < 0) != (sum(self.flips) % 2 == 1))
 
+    @property
+    def inverse(self) -> Reorientation:
+        """The change back.
+
+        Examples
+        --------
+        >>> Reorientation.between("lpi").inverse == Reorientation.between("asr", "lpi")
+        True
+        """
+        back = {axis: (i, self.flips[i]) for i, axis in enumerate(self.axes)}
+        (i, flip_0), (j, flip_1), (k, flip_2) = back[0], back[1], back[2]
+        return Reorientation((i, j, k), (flip_0, flip_1, flip_2))
+
     def permute(self, values: Sequence[Any]) -> tuple[Any, Any, Any]:
         """Return a triple of one value an axis (a shape, a resolution) in the new order."""
         return values[self.axes[0]], values[self.axes[1]], values[self.axes[2]]
@@ -118,6 +139,38 @@ class Reorientation:
             if flip:
                 turned[:, axis] = lengths[axis] - turned[:, axis]
         return turned
+
+    def matrix(self, extent: Sequence[float]) -> NDArray[np.float64]:
+        """Return the change of points as an affine matrix, for tools that take one.
+
+        It acts on column vectors: ``matrix @ [p0, p1, p2, 1]`` is the point in the target, and
+        ``points @ matrix[:3, :3].T + matrix[:3, 3]`` is `points` for (N, 3) points.
+
+        Parameters
+        ----------
+        extent
+            The length of the source's three axes, in the points' unit: microns for points in
+            microns, the shape for points in voxels (whose centres are at i + 0.5).
+
+        Returns
+        -------
+        ndarray
+            (4, 4) float64.
+
+        Examples
+        --------
+        >>> Reorientation.between("asl").matrix([13200, 8000, 11400])
+        array([[ 1.00e+00,  0.00e+00,  0.00e+00,  0.00e+00],
+               [ 0.00e+00,  1.00e+00,  0.00e+00,  0.00e+00],
+               [ 0.00e+00,  0.00e+00, -1.00e+00,  1.14e+04],
+               [ 0.00e+00,  0.00e+00,  0.00e+00,  1.00e+00]])
+        """
+        matrix = np.zeros((4, 4))
+        matrix[3, 3] = 1
+        for row, (axis, flip) in enumerate(zip(self.axes, self.flips, strict=True)):
+            matrix[row, axis] = -1 if flip else 1
+            matrix[row, 3] = extent[axis] if flip else 0
+        return matrix
 
 
 def first_left_index(size: int) -> int:
