@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from atlasdb.session import AtlasSession
     from atlasdb.sources.base import Progress
     from atlasdb.verify import CheckResult
+    from atlasdb.voxels import AtlasVoxels
 
 
 def connect(home: str | Path | None = None) -> Database:
@@ -107,6 +108,32 @@ class Database(StructureQueries):
             It is not there.
         """
         return self.query("atlas", atlas=atlas), self.query("findings", atlas=atlas)
+
+    def voxels(self, atlas: str) -> AtlasVoxels:
+        """Open an atlas's voxels: lookups, masks, surroundings and statistics for arrays.
+
+        Parameters
+        ----------
+        atlas
+            ``NAME`` or ``NAME@VERSION``.
+
+        Raises
+        ------
+        UnknownAtlasError
+            It is not there.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> db = connect(tempfile.mkdtemp())
+        >>> _ = db.ingest("phantom_mouse_100um")
+        >>> db.voxels("phantom_mouse_100um")
+        <phantom_mouse_100um@1.0: 132 × 80 × 114 voxels of 100 × 100 × 100 µm>
+        """
+        from atlasdb.voxels import AtlasVoxels  # with tifffile
+        from atlasdb.voxels.opening import open_atlas
+
+        return AtlasVoxels(open_atlas(self.home, atlas))
 
     def schema_revisions(self) -> tuple[str | None, str]:
         """Return the revision of the database's schema, and the one that this atlasdb needs."""

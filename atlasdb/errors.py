@@ -16,6 +16,10 @@ A message names the thing, what was expected, what was found, and what to do nex
     │   ├── AmbiguousAcronymError              several structures bear this acronym
     │   ├── UnknownDepthError                  no structure of this atlas is so deep
     │   └── UnknownQueryError                  no such named query
+    ├── OutsideError (ValueError)              points outside the volume, and no value for them
+    ├── PointsError (ValueError)               a table of points that cannot be read as one
+    ├── NoVoxelsError (ValueError)             a structure that has no voxels
+    ├── MissingPackageError (ImportError)      an optional package is not installed
     ├── QueryError (ValueError)                a statement that DuckDB refuses
     ├── WriteError (ValueError)                changes of rows that contradict each other
     └── HomeError (OSError)                    the home cannot be read or written
@@ -92,6 +96,22 @@ class UnknownDepthError(LookupFailedError):
 
 class UnknownQueryError(LookupFailedError):
     """There is no named query of this name."""
+
+
+class OutsideError(AtlasDBError, ValueError):
+    """Points lie outside the volume, and the caller named no value for them."""
+
+
+class PointsError(AtlasDBError, ValueError):
+    """A table of points cannot be read, or what its columns mean cannot be told."""
+
+
+class NoVoxelsError(AtlasDBError, ValueError):
+    """What was asked of a structure's voxels has no answer: it has none."""
+
+
+class MissingPackageError(AtlasDBError, ImportError):
+    """What was asked for needs a package that is not installed; the message names the extra."""
 
 
 class QueryError(AtlasDBError, ValueError):

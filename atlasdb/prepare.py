@@ -158,7 +158,14 @@ def _prepare_annotation(source: SourceAtlas, folder: Path) -> _Annotation:
         ),
     ]
     if hemispheres is not None:
-        blobs.append(write_volume(folder / "hemispheres.tiff", hemispheres, kind="hemispheres"))
+        blobs.append(
+            write_contiguous(
+                folder / "hemispheres.tiff",
+                (plane.reshape(-1) for plane in hemispheres),
+                shape=runs.shape,
+                kind="hemispheres",
+            )
+        )
     findings += hemisphere_findings
     findings += _label_findings(source, labels, extents)
     if source.metadata.symmetric:

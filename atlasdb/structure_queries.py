@@ -70,6 +70,11 @@ class StructureQueries:
         row: dict[str, Any] = self._ask(sql, atlas, structure=structure).to_pylist()[0]
         return row
 
+    def structure_ids(self, atlas: str, structures: Sequence[Named]) -> list[int]:
+        """Return the ids of structures, in the order given."""
+        with self._asking() as connection:
+            return _structure_ids(connection, find_atlas(connection, atlas)[1], structures)
+
     def ancestors(self, atlas: str, structure: Named) -> pa.Table:
         """Return the ancestors of a structure, root first, with the distance above it."""
         return self._ask("FROM ancestors($atlas, $structure)", atlas, structure=structure)

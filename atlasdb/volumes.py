@@ -1,8 +1,8 @@
 """Volumes as TIFF blobs: reading what a source holds, writing what a home keeps.
 
-The one idea: any tool opens the files. Volumes for keeping are compressed page by page; the rank
-volume is uncompressed and contiguous, so that `tifffile.memmap` opens it at once and processes
-share its pages.
+The one idea: any tool opens the files. Volumes for keeping are compressed page by page; those in
+which points are looked up, ranks and hemispheres, are uncompressed and contiguous, so that
+`tifffile.memmap` opens them at once and processes share their pages.
 """
 
 from __future__ import annotations

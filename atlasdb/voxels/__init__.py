@@ -1,0 +1,101 @@
+"""An atlas's voxels: arrays in, arrays out, on the memory-mapped rank volume.
+
+The one idea: what the database knows of an atlas is read once and kept as tables over ranks; from
+then on points, masks, surroundings and statistics are array arithmetic, with no database open.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from atlasdb.voxels.grid import UNITS, Grid
+from atlasdb.voxels.images import Images
+from atlasdb.voxels.lookups import Lookup, PointLookups
+from atlasdb.voxels.masks import CroppedMask, boundaries, surface
+from atlasdb.voxels.ranks import STATUSES, Cut, RankTable
+from atlasdb.voxels.statistics import Statistics
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from atlasdb.names import AtlasName
+    from atlasdb.structures import StructureTable
+    from atlasdb.voxels.data import AtlasData
+
+__all__ = [
+    "STATUSES",
+    "UNITS",
+    "AtlasVoxels",
+    "CroppedMask",
+    "Cut",
+    "Grid",
+    "Lookup",
+    "RankTable",
+    "boundaries",
+    "surface",
+]
+
+
+class AtlasVoxels(PointLookups, Images, Statistics):
+    """The voxels of one atlas version; `atlasdb.Database.voxels` opens it.
+
+    Parameters
+    ----------
+    data
+        The atlas's volumes.
+
+    Notes
+    -----
+    Volumes have the axes AP, SI, RL and start at anterior, superior, right ('asr'). They are opened
+    when they are first used and are read-only. The object stays as it is if the atlas is replaced
+    or removed, and may be used by several threads.
+    """
+
+    def __init__(self, data: AtlasData) -> None:
+        self._data = data
+
+    def __repr__(self) -> str:
+        return f"<{self.name}: {self.grid}>"
+
+    @property
+    def name(self) -> AtlasName:
+        """The atlas's full name."""
+        return self._data.name
+
+    @property
+    def grid(self) -> Grid:
+        """The shape, the resolution, and where voxels are."""
+        return self._data.grid
+
+    @property
+    def structures(self) -> StructureTable:
+        """The structures in rank order."""
+        return self._data.table.structures
+
+    @property
+    def rank_table(self) -> RankTable:
+        """What the ranks of the rank volume mean."""
+        return self._data.table
+
+    @property
+    def ranks(self) -> NDArray[Any]:
+        """The rank volume, memory-mapped, read-only.
+
+        0 is the background, 1…n are structures in depth-first order, higher ones are labels that no
+        structure has.
+        """
+        return self._data.ranks
+
+    @property
+    def hemispheres(self) -> NDArray[np.uint8]:
+        """The hemisphere of every voxel, read-only: 1 left, 2 right, 0 neither.
+
+        From the file of an asymmetric atlas. In a symmetric one indices below n // 2 of the last
+        axis are right, the rest left, and one line stands for all: no volume is made.
+        """
+        return self._data.hemispheres
+
+    def volume(self, kind: str) -> NDArray[Any]:
+        """Return a volume from its file; see `atlasdb.voxels.data.AtlasData.volume`."""
+        return self._data.volume(kind)
