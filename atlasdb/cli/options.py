@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -69,8 +70,49 @@ structure_argument: Decorator = click.argument(
     "structure", metavar="STRUCTURE", callback=_structure
 )
 
+
+def _structures(
+    _ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[TypedWord, ...]:
+    """Mark words as ones that were typed."""
+    from atlasdb.database import TypedWord  # duckdb, when a command runs
+
+    return tuple(TypedWord(checked_text(value)) for value in values)
+
+
+structures_argument: Decorator = click.argument(
+    "structures", metavar="STRUCTURE…", nargs=-1, required=True, callback=_structures
+)
+
+image_option: Decorator = click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The image: .tif or .tiff, .npy, .nrrd, .nii or .nii.gz.",
+)
+
+orientation_option: Decorator = click.option(
+    "--orientation",
+    metavar="LETTERS",
+    default="asr",
+    show_default=True,
+    help="Where the axes start (BrainGlobe's letters: 'asr' is anterior, superior, right).",
+)
+
 optional_structure_argument: Decorator = click.argument(
     "structure", metavar="[STRUCTURE]", required=False, callback=_structure
+)
+
+unit_option: Decorator = click.option(
+    "--unit",
+    type=click.Choice(["um", "mm", "m", "voxel"]),
+    help="What coordinates are in. [default: what the columns' names say, else um]",
+)
+
+voxels_option: Decorator = click.option(
+    "--voxels", "unit", flag_value="voxel", help="Short for --unit voxel."
 )
 
 under_option: Decorator = click.option(

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import click
 
@@ -67,23 +67,111 @@ def write_text(text: str, output: str | None) -> None:
         _save(text.encode(), str(output))
 
 
+def write_batches(batches: Iterator[pa.RecordBatch], form: str | None, output: str | None) -> None:
+    """Print the rows of a table as they come, or write them to a file that appears whole.
+
+    Parameters
+    ----------
+    batches
+        The rows, with the same columns in each; one at least.
+    form
+        One of `FORMATS`; None for the one that the file's ending names, else 'table' on a terminal
+        and 'csv' elsewhere. 'table' collects all rows first, to align them.
+    output
+        The file; None for stdout.
+    """
+    import pyarrow as pa  # imported by whoever made the batches
+
+    output = None if output == "-" else output
+    if form is None:
+        form = form_of(output) if output else "table" if sys.stdout.isatty() else "csv"
+    if form == "table":
+        write_table(pa.Table.from_batches(batches), form, output)
+    elif form == "parquet":
+        _write_parquet(batches, output)
+    elif output is None:
+        for text in _texts(batches, form):
+            click.echo(text, nl=False)
+    else:
+        with _saving(output) as file:
+            for text in _texts(batches, form):
+                file.write(text)
+
+
+def _write_parquet(batches: Iterator[pa.RecordBatch], output: str | None) -> None:
+    """Write rows to a Parquet file as they come."""
+    import pyarrow.parquet as pq  # takes 30 ms
+
+    if output is None:
+        raise click.UsageError("--format parquet needs a file: add -o FILE")
+    first = next(batches)
+    with _saving(output) as file, pq.ParquetWriter(file, first.schema) as writer:
+        writer.write_batch(first)
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+def _texts(batches: Iterator[pa.RecordBatch], form: str) -> Iterator[bytes]:
+    """Yield CSV with one line of names, or one JSON array."""
+    import pyarrow as pa  # imported by whoever made the batches
+
+    is_first = True
+    for batch in batches:
+        if not is_first and not batch.num_rows:
+            continue
+        text = _content(pa.Table.from_batches([batch]), form)
+        if form == "csv":
+            yield text if is_first else text.partition(b"\n")[2]
+        else:
+            yield b"[" if is_first else b",\n"
+            yield text.strip().removeprefix(b"[").removesuffix(b"]").strip()
+        is_first = False
+    if form == "json":
+        yield b"]\n"
+
+
 def _save(content: bytes, output: str) -> None:
     """Write a file, or say why not."""
+    with _saving(output) as file:
+        file.write(content)
+
+
+@contextmanager
+def _saving(output: str) -> Iterator[BinaryIO]:
+    """Give a file to write to, which has its name when the block ends; or say why not."""
     try:
-        _replace(Path(output).resolve(), content)
+        with _replacing(Path(output).resolve()) as file:
+            yield file
+    except OSError as error:
+        if isinstance(error, AtlasDBError):
+            raise
+        raise AtlasDBError(f"cannot write {output}: {error.strerror or error}") from error
+
+
+@contextmanager
+def saying_why(output: Path) -> Iterator[None]:
+    """Turn what keeps an image from being written into errors for people."""
+    try:
+        yield
+    except AtlasDBError:
+        raise
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     except OSError as error:
         raise AtlasDBError(f"cannot write {output}: {error.strerror or error}") from error
 
 
-def _replace(target: Path, content: bytes) -> None:
+@contextmanager
+def _replacing(target: Path) -> Iterator[BinaryIO]:
     """Write a file whole or not at all; a pipe or a device is written into."""
     if target.exists() and not target.is_file():
-        target.write_bytes(content)
+        with target.open("wb") as file:
+            yield file
         return
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         with part.open("xb") as file:
-            file.write(content)
+            yield file
         if target.exists():
             part.chmod(target.stat().st_mode)
         part.replace(target)

@@ -1,0 +1,335 @@
+"""``atlasdb lookup`` as a person uses it: one point, files of every kind, pipes, and mistakes."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+from test_cli import Shell
+
+import atlasdb
+from atlasdb.cells.annotating import ADDED_COLUMNS
+from atlasdb.cells.reading import choose_columns
+from atlasdb.errors import PointsError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ATLAS = "phantom_mouse_100um"
+
+
+@pytest.fixture
+def shell(full: atlasdb.Database, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(full.home.folder, capsys)
+
+
+def test_one_point(shell: Shell) -> None:
+    lines = shell("lookup", ATLAS, "4950", "4150", "3150").splitlines()
+    assert lines[0] == "4950 4150 3150 µm = voxel 49 41 31"
+    assert lines[1].split() == ["structure_id", "acronym", "name", "hemisphere", "status", "label"]
+    assert lines[3].split() == ["672", "CP", "Caudoputamen", "right", "inside", "672"]
+    assert lines[4] == "(1 row, phantom_mouse_100um@1.0)"
+
+
+@pytest.mark.parametrize(
+    ("words", "echo", "status"),
+    [
+        (["50", "40", "30"], "50 40 30 µm = voxel 0 0 0", "background"),
+        (["-150", "4000", "3000"], "-150 4000 3000 µm = outside the volume", "outside"),
+        (["-1.5e2", "-.5", "-0"], "-1.5e2 -.5 -0 µm = outside the volume", "outside"),
+        (["nan", "-inf", "-nan"], "nan -inf -nan µm = outside the volume", "outside"),
+        (["-0.0", "0", "0"], "-0.0 0 0 µm = voxel 0 0 0", "background"),
+        (["4.95", "4.15", "3.15", "--unit", "mm"], "4.95 4.15 3.15 mm = voxel 49 41 31", "inside"),
+        (["--unit", "voxel", "49", "41", "31"], "49 41 31 in voxels = voxel 49 41 31", "inside"),
+        (["49", "41", "31.9", "--voxels"], "49 41 31.9 in voxels = voxel 49 41 31", "inside"),
+        (["13200", "0", "0"], "13200 0 0 µm = outside the volume", "outside"),
+    ],
+)
+def test_numbers_of_every_form(shell: Shell, words: list[str], echo: str, status: str) -> None:
+    lines = shell("lookup", ATLAS, *words).splitlines()
+    assert lines[0] == echo
+    assert status in lines[3].split()
+    assert ("NULL" in lines[3]) == (status != "inside")
+
+
+def test_one_point_for_programs(shell: Shell, tmp_path: Path) -> None:
+    words = ["lookup", ATLAS, "4950", "4150", "3150", "--depth", "3", "--format", "json"]
+    assert json.loads(shell(*words)) == [
+        {
+            "ap_um": 4950.0,
+            "si_um": 4150.0,
+            "rl_um": 3150.0,
+            "voxel_ap": 49,
+            "voxel_si": 41,
+            "voxel_rl": 31,
+            "structure_id": 623,
+            "acronym": "CNU",
+            "name": "Cerebral nuclei",
+            "hemisphere": "right",
+            "status": "inside",
+            "label": 672,
+        }
+    ]
+    file = tmp_path / "point.parquet"
+    shell("lookup", ATLAS, "-1", "2", "3", "--voxels", "-o", str(file))
+    (row,) = pq.read_table(file).to_pylist()
+    assert (row["ap_voxel"], row["voxel_ap"], row["acronym"], row["status"]) == (
+        -1.0,
+        None,
+        None,
+        "outside",
+    )
+    echoed = shell("lookup", ATLAS, "1", "2", "3", "-o", str(tmp_path / "point.txt"))
+    assert echoed == "", "the file holds the table, stderr the echo"
+
+
+def points_of(atlas: str, db: atlasdb.Database, count: int = 500) -> NDArray[np.float64]:
+    points = np.random.default_rng(3).uniform(-0.1, 1.1, (count, 3))
+    return np.round(points * db.voxels(atlas).grid.extent_um, 3)
+
+
+@pytest.fixture(scope="module")
+def expected(full: atlasdb.Database) -> list[dict[str, Any]]:
+    """What SQL says of the points: another way altogether."""
+    columns = dict(zip(("ap_um", "si_um", "rl_um"), points_of(ATLAS, full).T, strict=True))
+    table = pa.table({"number": np.arange(500), **columns})
+    calls = ", ".join(
+        f"{name}_at('{ATLAS}', ap_um, si_um, rl_um) AS {name}"
+        for name in ("structure_id", "acronym", "hemisphere", "status")
+    )
+    import duckdb
+
+    with duckdb.connect(str(full.home.database), read_only=True) as connection:
+        connection.register("given", table)
+        connection.execute("CREATE TEMP TABLE points AS FROM given")
+        rows: list[dict[str, Any]] = (
+            connection.execute(f"SELECT number, {calls} FROM points ORDER BY number")
+            .to_arrow_table()
+            .to_pylist()
+        )
+    assert {row["status"] for row in rows} == {"inside", "background", "outside"}
+    return rows
+
+
+def written(points: NDArray[np.float64], path: Path) -> Path:
+    """Write points in the form that the path's ending names."""
+    names = ["ap_um", "si_um", "rl_um"]
+    text = [f"00{n}" for n in range(len(points))]
+    table = pa.table({"id": text, **dict(zip(names, points.T, strict=True)), "note, odd": text})
+    if path.suffix == ".npy":
+        np.save(path, points)
+    elif path.suffix == ".parquet":
+        pq.write_table(table, path, row_group_size=77)
+    else:
+        mark = {".tsv": "\t", ".csv": ",", ".txt": ";"}[path.suffix]
+        pa_csv.write_csv(table, path, pa_csv.WriteOptions(delimiter=mark))
+    return path
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "txt", "parquet", "npy"])
+@pytest.mark.parametrize("form", ["csv", "json", "parquet", "table"])
+def test_tables_keep_every_row_and_column(
+    full: atlasdb.Database,
+    shell: Shell,
+    tmp_path: Path,
+    expected: list[dict[str, Any]],
+    ending: str,
+    form: str,
+) -> None:
+    points = points_of(ATLAS, full)
+    file = written(points, tmp_path / f"points.{ending}")
+    target = tmp_path / f"found.{form}"
+    shell("lookup", ATLAS, str(file), "-o", str(target), "--format", form)
+    if form == "table":
+        assert target.read_text().count("outside") == sum(
+            row["status"] == "outside" for row in expected
+        )
+        return
+    if form == "parquet":
+        found = pq.read_table(target).to_pylist()
+    elif form == "json":
+        found = json.loads(target.read_text())
+    else:
+        found = pa_csv.read_csv(
+            target,
+            convert_options=pa_csv.ConvertOptions(
+                column_types={"id": pa.string(), "note, odd": pa.string()}, strings_can_be_null=True
+            ),
+        ).to_pylist()
+    others = [] if ending == "npy" else ["id", "note, odd"]
+    assert set(found[0]) == {"ap_um", "si_um", "rl_um", *others, *ADDED_COLUMNS}
+    for number, (row, wanted) in enumerate(zip(found, expected, strict=True)):
+        for name in ("structure_id", "acronym", "hemisphere", "status"):
+            assert row[name] == wanted[name]
+        assert [row["ap_um"], row["si_um"], row["rl_um"]] == points[number].tolist()
+        if others:
+            assert row["id"] == row["note, odd"] == f"00{number}", "ids are texts, zeros and all"
+
+
+def test_standard_input(
+    full: atlasdb.Database, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def piped(content: bytes, *options: str) -> list[dict[str, Any]]:
+        class Standard:
+            buffer = io.BufferedReader(io.BytesIO(content))
+
+        monkeypatch.setattr(sys, "stdin", Standard)
+        found: list[dict[str, Any]] = json.loads(
+            shell("lookup", ATLAS, "-", "--format", "json", *options)
+        )
+        return found
+
+    for content in (
+        b"4950 4150 3150\n  -1   2 \t3 \n",
+        b"4950,4150,3150\n-1,2,3\n",
+        b"4950\t4150\t3150\r\n-1\t2\t3",
+        b"\xef\xbb\xbfap_um,si_um,rl_um\n4950,4150,3150\n\n-1,2,3\n",
+        b"ap_um si_um rl_um\n4950 4150 3150\n-1 2 3\n",
+        b'"ap_um";"si_um";"rl_um"\n4950;"4150";3150\n-1;2;3\n',
+    ):
+        found = piped(content)
+        assert [row["acronym"] for row in found] == ["CP", None], content
+        assert [row["status"] for row in found] == ["inside", "outside"]
+    (row,) = piped(b"id,ap_mm,si_mm,rl_mm\nx,4.95,4.15,3.15\n")
+    assert (row["id"], row["acronym"]) == ("x", "CP")
+    (row,) = piped(b"x,y,z,ap_um\n3.15,4.15,4.95,no\n", "--columns", "z", "y", "x", "--unit", "mm")
+    assert (row["acronym"], row["ap_um"]) == ("CP", "no")
+    (row,) = piped(b"49 41 31\n", "--voxels")
+    assert (row["ap_voxel"], row["acronym"]) == (49.0, "CP")
+    (row,) = piped(b"axis0_ap_um,axis1_si_um,axis2_rl_um\n4950,4150,3150\n")
+    assert row["acronym"] == "CP"
+    (row,) = piped(b"ap_um,si_um,rl_um\n4950,,3150\n")
+    assert row["status"] == "outside", "a row without a coordinate is told, not dropped"
+    assert piped(b"ap_um,si_um,rl_um\n") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        (b"", [], "standard input is empty"),
+        (b"\xff\xfe1\n", [], "is no UTF-8 text"),
+        (b"x,y,z\n1,2,3\n", [], "has the columns x, y, z: name those along"),
+        (b"1,2\n", [], "the first line of standard input has 2 numbers and no names"),
+        (b"ap_um,si_um,rl_um\n1,2,a\n", [], "cannot be read: .*invalid value 'a'"),
+        (b"ap_um,si_um,rl_um\n1,2\n", [], "cannot be read: .*Expected 3 columns, got 2"),
+        (b"ap_um,si_um,rl_um,acronym\n1,2,3,x\n", [], "have a column acronym already"),
+        (b"ap_um,ap_um,si_um,rl_um\n1,2,3,4\n", [], "has several columns called ap_um"),
+        (b"ap_um,si_um,rl_um,ap_mm,si_mm,rl_mm\n", [], "has coordinates in ap_um, .* and in ap_mm"),
+        (b"ap_um,si_um,rl_um\n1,2,3\n", ["--unit", "mm"], "has the columns ap_um, si_um, rl_um"),
+        (b"a,b,c\n1,2,3\n", ["--columns", "a", "b", "d"], "has no column d; it has a, b, c"),
+    ],
+)
+def test_tables_that_cannot_be_told(
+    shell: Shell,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    content: bytes,
+    options: list[str],
+    message: str,
+) -> None:
+    class Standard:
+        buffer = io.BufferedReader(io.BytesIO(content))
+
+    monkeypatch.setattr(sys, "stdin", Standard)
+    target = tmp_path / "found.csv"
+    printed = shell("lookup", ATLAS, "-", "-o", str(target), *options, status=1)
+    assert printed.startswith("error: ")
+    assert printed.count("\n") == 1
+    import re
+
+    assert re.search(message, printed), printed
+    assert list(tmp_path.iterdir()) == [], "nothing half done is left"
+
+
+def test_files_that_cannot_be_read(shell: Shell, tmp_path: Path) -> None:
+    for name, content, message in (
+        ("a.parquet", b"PAR", "is no readable Parquet file"),
+        ("a.npy", b"\x93NUM", "is no readable .npy file"),
+        ("a.xml", b"<a/>", "is none of the tables that can be read: .csv, .tsv"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        assert message in shell("lookup", ATLAS, str(tmp_path / name), status=1)
+    assert "there is no file nope.csv" in shell("lookup", ATLAS, "nope.csv", status=1)
+    np.save(tmp_path / "b.npy", np.zeros((3, 2)))
+    assert "must hold an array of (N, 3), found (3, 2)" in shell(
+        "lookup", ATLAS, str(tmp_path / "b.npy"), status=1
+    )
+    np.save(tmp_path / "c.npy", np.array([[{}, {}, {}]]), allow_pickle=True)
+    assert "is no readable .npy file: Array can't be memory-mapped: Python objects" in shell(
+        "lookup", ATLAS, str(tmp_path / "c.npy"), status=1
+    )
+    np.save(tmp_path / "d.npy", np.zeros((3, 3), bool))
+    assert "must hold real numbers, found bool" in shell(
+        "lookup", ATLAS, str(tmp_path / "d.npy"), status=1
+    )
+    times = pa.table({"ap_um": pa.array([1], pa.timestamp("s")), "si_um": [1], "rl_um": [2]})
+    pq.write_table(times, tmp_path / "e.parquet")
+    assert "column ap_um holds no numbers" in shell(
+        "lookup", ATLAS, str(tmp_path / "e.parquet"), status=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["1", "2"], "give three numbers or one file, not 2 words"),
+        (["1", "2", "3", "4"], "give three numbers or one file, not 4 words"),
+        (["1", "2", "x"], "'x' is no number: a point is three numbers, AP SI RL"),
+        (["1", "2", "3", "--unt", "mm"], "No such option '--unt'"),
+        (["1", "2", "-x"], "No such option '-x'"),
+        (["1", "2", "3", "--unit", "cm"], "'cm' is not one of 'um', 'mm', 'm', 'voxel'"),
+        (["1", "2", "3", "--columns", "a", "b", "c"], "--columns is for files of points"),
+        ([], "Missing argument 'AP SI RL | FILE | -'"),
+    ],
+)
+def test_wrong_usage(shell: Shell, words: list[str], message: str) -> None:
+    assert message in shell("lookup", ATLAS, *words, status=2)
+
+
+def test_wrong_names(shell: Shell) -> None:
+    assert "did you mean phantom_mouse_100um" in shell(
+        "lookup", "phantom_mouse", "1", "2", "3", status=1
+    )
+    printed = shell("lookup", ATLAS, "1", "2", "3", "--depth", "99", status=1)
+    assert "no depth 99" in printed
+
+
+def test_a_pipe_is_answered_as_it_comes(full: atlasdb.Database) -> None:
+    """Memory does not grow with the table: what came first is printed before the last is there."""
+    command = [sys.executable, "-m", "atlasdb", "--home", str(full.home.folder), "lookup", ATLAS]
+    with subprocess.Popen(
+        [*command, "-", "-q"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"ap_um,si_um,rl_um\n")
+        for _ in range(120):
+            process.stdin.write(b"4950.0001,4150.0001,3150.0001\n" * 4_000)  # 14 MB in all
+        first = process.stdout.read(1 << 16)
+        assert first.startswith(b"ap_um,si_um,rl_um,voxel_ap")
+        process.stdin.write(b"-1,-1,-1\n")
+        process.stdin.close()
+        rest = process.stdout.read()
+    assert process.returncode == 0
+    assert (first + rest).count(b"\n") == 1 + 120 * 4_000 + 1
+    assert rest.endswith(b",outside\n")
+
+
+def test_choosing_columns() -> None:
+    assert choose_columns(["rl", "si", "ap"], None, "mm", "t") == (("ap", "si", "rl"), "mm")
+    assert choose_columns(["rl", "si", "ap"], None, None, "t") == (("ap", "si", "rl"), "um")
+    mixed = ["ap_um", "si_um", "rl_um", "ap_mm", "si_mm", "rl_mm"]
+    assert choose_columns(mixed, None, "mm", "t") == (("ap_mm", "si_mm", "rl_mm"), "mm")
+    given = ("ap_mm", "si_mm", "rl_mm")
+    assert choose_columns(mixed, given, None, "t") == (given, "mm"), "the names' unit"
+    with pytest.raises(PointsError, match="with --columns AP SI RL"):
+        choose_columns(["ap_um", "si_um"], None, None, "t")
