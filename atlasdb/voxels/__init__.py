@@ -14,6 +14,7 @@ from atlasdb.voxels.lookups import Lookup, PointLookups
 from atlasdb.voxels.masks import CroppedMask, boundaries, surface
 from atlasdb.voxels.ranks import STATUSES, Cut, RankTable
 from atlasdb.voxels.statistics import Statistics
+from atlasdb.voxels.surroundings import Composition, Surroundings, Track
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,17 +28,19 @@ __all__ = [
     "STATUSES",
     "UNITS",
     "AtlasVoxels",
+    "Composition",
     "CroppedMask",
     "Cut",
     "Grid",
     "Lookup",
     "RankTable",
+    "Track",
     "boundaries",
     "surface",
 ]
 
 
-class AtlasVoxels(PointLookups, Images, Statistics):
+class AtlasVoxels(PointLookups, Images, Surroundings, Statistics):
     """The voxels of one atlas version; `atlasdb.Database.voxels` opens it.
 
     Parameters
