@@ -134,19 +134,27 @@ def peak_memory(source: Path, home: Path) -> float:
     return int(done.stdout) / 1024
 
 
-def large_package(archive: Path, folder: Path) -> Path:
-    """Make a package of 25 µm by repeating every voxel of the archive's four times an axis."""
-    staging = folder / "staging"
+def large_package(archive: Path, folder: Path, times: int = 4) -> Path:
+    """Make a package of 25 µm by repeating every voxel of the archive's four times an axis.
+
+    Ten times make one of 10 µm.
+    """
+    staging = folder / f"staging{times}"
     staging.mkdir()
     package = ArchiveOrigin(archive).open(staging, NoProgress())
-    target = folder / "allen_mouse_25um_v1.2"
+    edge = 100 // times
+    target = folder / f"allen_mouse_{edge}um_v1.2"
     package.folder.rename(target)
     for kind in ("annotation", "reference"):
         path = target / f"{kind}.tiff"
         small = tifffile.imread(path)
-        tifffile.imwrite(path, small.repeat(4, 0).repeat(4, 1).repeat(4, 2))
+        large = small.repeat(times, 0).repeat(times, 1).repeat(times, 2)
+        tifffile.imwrite(path, large, photometric="minisblack")
     metadata = json.loads((target / "metadata.json").read_text())
-    metadata |= {"shape": [4 * n for n in metadata["shape"]], "resolution": [25.0] * 3}
+    metadata |= {
+        "shape": [times * n for n in metadata["shape"]],
+        "resolution": [float(edge)] * 3,
+    }
     (target / "metadata.json").write_text(json.dumps(metadata))
     return target
 

@@ -67,6 +67,29 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> atlasdb.Database:
 
 
 @pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> atlasdb.Database:
+    """Two resolutions, two versions, labels without structures, an odd and an asymmetric atlas.
+
+    For questions about points; read only.
+    """
+    from small import SmallAtlas, labels
+
+    folder = tmp_path_factory.mktemp("points")
+    database = atlasdb.connect(folder / "home")
+    strange = labels(5)
+    strange[strange == 12] = 4_000_000_000
+    for atlas in (
+        SmallAtlas(version="1.2", annotation=labels(1)),
+        SmallAtlas(version="1.10", annotation=strange),
+        SmallAtlas(resolution_um=(100.0, 33.3, 0.1), annotation=labels(3)),
+    ):
+        database.ingest(str(atlas.write(folder)))
+    for phantom in ("phantom_odd_mouse_100um", "phantom_asymmetric_mouse_100um"):
+        database.ingest(phantom)
+    return database
+
+
+@pytest.fixture(scope="session")
 def real(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> atlasdb.Database:
     """A home with the real Allen atlas, its example sibling and the phantom; read only."""
     database = atlasdb.connect(tmp_path_factory.mktemp("real") / "home")

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import Oracle, many_points
 from small import SHAPE, TREE, SmallAtlas, labels
-from test_coordinates_sql import Oracle, many_points
 
 import atlasdb
 from atlasdb.errors import (
@@ -30,24 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SIDES = {None: 0, "left": 1, "right": 2}
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> atlasdb.Database:
-    """Two resolutions, two versions, labels without structures, an odd and an asymmetric atlas."""
-    folder = tmp_path_factory.mktemp("lookups")
-    db = atlasdb.connect(folder / "home")
-    strange = labels(5)
-    strange[strange == 12] = 4_000_000_000
-    for atlas in (
-        SmallAtlas(version="1.2", annotation=labels(1)),
-        SmallAtlas(version="1.10", annotation=strange),
-        SmallAtlas(resolution_um=(100.0, 33.3, 0.1), annotation=labels(3)),
-    ):
-        db.ingest(str(atlas.write(folder)))
-    for phantom in ("phantom_odd_mouse_100um", "phantom_asymmetric_mouse_100um"):
-        db.ingest(phantom)
-    return db
 
 
 SMALL = ("small_rat_50um@1.2", "small_rat_50um", "small_rat_100um")

@@ -63,7 +63,8 @@ def command(
     A point is three numbers along the axes of the volumes: from anterior, from superior and from
     right. FILE is a .csv, .tsv, .parquet or .npy file of points, and - is text on standard input;
     all rows and columns are kept, in order, and points outside the brain are told apart by their
-    status: inside, unlabelled, background or outside.
+    status: inside, unlabelled, background or outside. On a terminal they are a table, elsewhere CSV
+    that is written while points are read.
     """
     _refuse_options(points)
     if len(points) not in {1, _AXES}:

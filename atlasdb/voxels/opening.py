@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 from contextlib import ExitStack
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,15 +61,15 @@ def open_atlas(home: Home, atlas: str) -> AtlasData:
     BlobError
         Its folders are not.
     """
-    before: set[str] = set()
+    before: set[Path] = set()
     while True:
         with reading(home) as connection:
             data = _read(home, connection, *find_atlas(connection, atlas))
-        folders = {str(blob.path.parent) for blob in data.blobs.values()}
+        folders = {blob.path.parent for blob in data.blobs.values()}
         leases = ExitStack()
         try:
-            for blob in data.blobs.values():
-                leases.enter_context(lease(blob.path.parent))
+            for folder in folders:
+                leases.enter_context(lease(folder))
         except FileNotFoundError as error:  # replaced meanwhile, unless it is the same again
             leases.close()
             if folders == before:
