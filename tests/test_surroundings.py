@@ -52,6 +52,9 @@ def code_at(point: NDArray[Any], grid: Grid, ranks: NDArray[Any]) -> int:
 
 @settings(max_examples=300, deadline=None)
 @given(volumes, grids_and_points(2, 4))
+@example(
+    np.zeros(SHAPE, np.uint16), (Grid(SHAPE, EDGES[0]), np.array([[0.0, 0, 0], [0, 0, -1e-196]]))
+)
 @example(np.ones(SHAPE, np.uint16), (Grid(SHAPE, EDGES[0]), np.array([[50.0, 5, 5], [0.0, 5, 5]])))
 def test_tracks(ranks: NDArray[Any], given: tuple[Grid, NDArray[np.float64]]) -> None:
     """Every place along the track, but those on faces, is in the piece that names what is there."""

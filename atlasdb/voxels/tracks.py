@@ -65,7 +65,7 @@ def track_segments(
     -------
     Segments
         The pieces outside the volume are among them, so that they make up the whole length. A
-        track without length is one piece.
+        track without length is one piece, what is at its first vertex.
 
     Raises
     ------
@@ -106,6 +106,7 @@ def track_segments(
         ]
     )
     entry, voxels, points = _without_empty(entry, voxels, points, begins[-1])
+    points[0] = vertices[0]
     return _merged(_codes_of(voxels, grid, ranks, codes), entry, points, begins[-1], vertices[-1])
 
 
@@ -136,7 +137,7 @@ def _straight(
     sliver = _SLIVER * min(grid.resolution_um)
     keep = np.diff(place, append=1.0) * length > sliver
     if not keep.any():
-        keep[-1] = True
+        keep[0] = True
     place, voxels = place[keep], voxels[keep]
     place[0] = 0.0
     return place, voxels
