@@ -54,12 +54,15 @@ class Located:
         (m,) bool, whether each point is in the volume; None if all are.
     voxel
         (m, 3) float64, the voxel's index along each axis; meaningless outside.
+    scratch
+        (m,) int64, room for a sink's own indices.
     """
 
     rows: slice
     index: NDArray[np.int64]
     inside: NDArray[np.bool_] | None
     voxel: NDArray[np.float64]
+    scratch: NDArray[np.int64]
 
 
 Sink = Callable[[Located], None]
@@ -224,29 +227,48 @@ class _Locator:
         self._voxel = np.empty(AXES * size)
         self._in_axis = np.empty((2, AXES * size), dtype=np.bool_)
         self._linear = np.empty(size)
-        self._index = np.empty(size, dtype=np.int64)
+        self._index, self._scratch = np.empty((2, size), dtype=np.int64)
         self._inside = np.empty(size, dtype=np.bool_)
+        self._was_inside = True  # the block before: points outside seldom come alone
 
     def __call__(self, points: NDArray[Any], rows: slice) -> Located:
         n = len(points)
         voxel = self._voxel[: AXES * n]
-        above, below = self._in_axis[:, : AXES * n]
         linear, index = self._linear[:n], self._index[:n]
         self._divide(np.ascontiguousarray(points).reshape(-1), voxel)
         np.floor(voxel, out=voxel)
-        np.greater_equal(voxel, 0, out=above)
-        np.less(voxel, self._limit[: AXES * n], out=below)
         stack = (1, n) if n % _ROW else (n // _ROW, _ROW)
         np.matmul(voxel.reshape(*stack, AXES), self._strides, out=linear.reshape(stack))
         np.copyto(index, linear, casting="unsafe")
         triples = voxel.reshape(n, AXES)
-        if above.all() and below.all():
-            return Located(rows, index, None, triples)
-        in_axis = np.logical_and(above, below, out=above).reshape(n, AXES)
-        inside = np.logical_and(in_axis[:, 0], in_axis[:, 1], out=self._inside[:n])
-        np.logical_and(inside, in_axis[:, 2], out=inside)
+        if n % _ROW == 0 and self._was_inside and self._is_inside(voxel):
+            return Located(rows, index, None, triples, self._scratch[:n])
+        inside = self._tested(voxel)
+        self._was_inside = bool(inside.all())
+        if self._was_inside:
+            return Located(rows, index, None, triples, self._scratch[:n])
         np.multiply(index, inside, out=index)  # whatever NaN and infinities became
-        return Located(rows, index, inside, triples)
+        return Located(rows, index, inside, triples, self._scratch[:n])
+
+    def _is_inside(self, voxel: NDArray[np.float64]) -> bool:
+        """Whether a whole block is inside, by its extremes: half the work of testing each point.
+
+        NaN is an extreme.
+        """
+        highest = voxel.reshape(-1, AXES * _ROW).max(axis=0)
+        return bool(voxel.min() >= 0 and np.less(highest, self._limit[: highest.size]).all())
+
+    def _tested(self, voxel: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which points of a block are inside."""
+        n = voxel.size // AXES
+        above, below = self._in_axis[:, : voxel.size]
+        np.greater_equal(voxel, 0, out=above)
+        np.less(voxel, self._limit[: voxel.size], out=below)
+        in_axis = np.logical_and(above, below, out=above).reshape(n, AXES)
+        inside = self._inside[:n]
+        np.logical_and(in_axis[:, 0], in_axis[:, 1], out=inside)
+        np.logical_and(inside, in_axis[:, 2], out=inside)
+        return inside
 
     def _divide(self, points: NDArray[Any], voxel: NDArray[np.float64]) -> None:
         """Turn coordinates into voxels, not yet whole ones."""
@@ -305,9 +327,10 @@ class GatherRanks:
 
     def __call__(self, located: Located) -> None:
         """Take a block."""
-        codes = self.codes(located)
+        index = located.scratch
+        np.copyto(index, self.codes(located))  # else `take` would, into new memory each time
         for table, out in self._outputs:
-            table.take(codes, out=out[located.rows], mode="wrap")
+            table.take(index, out=out[located.rows], mode="wrap")
 
 
 class CopyRanks:
