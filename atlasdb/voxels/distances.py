@@ -1,9 +1,10 @@
 """The exact distance from points to a structure's boundary.
 
 The one idea: a structure of voxels is bounded by rectangles, the faces between a voxel that is in
-it and one that is not. A tree of their centres (`scipy.spatial.cKDTree`) gives the few that can be
-nearest, since no point of a face is farther from its centre than half its diagonal; to these the
-distance is exact.
+it and one that is not. A rectangle is a flat box, and a box around several is no farther than any
+of them: boxes in boxes are searched from the outermost, and what is farther than a face already
+found is left aside. A tree of the faces' centres (`scipy.spatial.cKDTree`) gives each point a near
+face to begin with, and its order puts neighbours into the same box.
 """
 
 from __future__ import annotations
@@ -23,9 +24,12 @@ if TYPE_CHECKING:
 
     from atlasdb.voxels.grid import Grid
 
-_PAIRS = 1 << 20
-_FIRST_CANDIDATES = 16
-_MORE = 8
+_PAIRS = 1 << 17
+_FIRST_CANDIDATES = 4
+_BRANCHES = 8
+
+_FAR_UM = 1e100
+"""Farther away all faces are at one distance in float64, and its square may be infinite."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,8 @@ def boundary_distances(points_um: ArrayLike, faces: Faces) -> NDArray[np.float64
     Returns
     -------
     ndarray of float64
-        (N,) microns, 0 on a face; NaN for points that are NaN or infinite.
+        (N,) microns, 0 on a face; NaN for points that are NaN or infinite. Infinite only if the
+        distance itself is beyond all numbers.
 
     Raises
     ------
@@ -106,42 +111,125 @@ def boundary_distances(points_um: ArrayLike, faces: Faces) -> NDArray[np.float64
     >>> boundary_distances([[25, 10, 14], [25, 10, 30], [53, 24, 10]], faces)
     array([ 6., 10.,  5.])
     """
-    from scipy.spatial import cKDTree  # takes 0.1 s and is rarely needed
-
     points = checked_points(points_um).astype(np.float64)
     if not len(faces.centres_um):
         raise NoVoxelsError("there is no boundary: the mask is empty")
+    low = (faces.centres_um - faces.half_um).min(axis=0)
+    high = (faces.centres_um + faces.half_um).max(axis=0)
     distances = np.full(len(points), np.nan)
-    rest = np.flatnonzero(np.isfinite(points).all(axis=1))
-    tree = cKDTree(faces.centres_um, balanced_tree=False)
-    reach = float(np.linalg.norm(faces.half_um, axis=1).max())
-    candidates = min(_FIRST_CANDIDATES, len(faces.centres_um))
-    while rest.size:
-        settled = []
-        for start in range(0, rest.size, max(1, _PAIRS // candidates)):
-            rows = rest[start : start + max(1, _PAIRS // candidates)]
-            nearest, farthest = _nearest(points[rows], faces, tree, candidates)
-            distances[rows] = nearest
-            # A face that is no candidate has its centre beyond the farthest candidate's.
-            settled.append(farthest - reach > nearest)
-        if candidates == len(faces.centres_um):
-            break
-        rest = rest[~np.concatenate(settled)]
-        candidates = min(candidates * _MORE, len(faces.centres_um))
+    finite = np.isfinite(points).all(axis=1)
+    beyond = _beyond(points[finite], low, high)
+    distances[finite] = np.hypot(np.hypot(beyond[:, 0], beyond[:, 1]), beyond[:, 2])
+    near = np.flatnonzero(distances < _FAR_UM)
+    if near.size:
+        boxes = _Boxes(faces)
+        # The first face is sought from the nearest place of the box around all of them, since from
+        # a point far away a tree sees no difference.
+        squares = boxes.nearest_squares(points[near], np.clip(points[near], low, high))
+        distances[near] = np.sqrt(squares)
     return distances
 
 
-def _nearest(
-    points: NDArray[np.float64],
-    faces: Faces,
-    tree: Any,  # noqa: ANN401 (a library without types)
-    candidates: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the distance to the nearest of the faces with the nearest centres.
+def _beyond(
+    points: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return how far points are from boxes along each axis, 0 where they are between the sides."""
+    return np.maximum(np.maximum(low - points, points - high), 0)
 
-    And that to the centre of the last of these.
+
+class _Boxes:
+    """Faces in boxes of eight, those in boxes of eight, and so on up to one around all.
+
+    Parameters
+    ----------
+    faces
+        At least one.
     """
-    to_centre, face = tree.query(points, k=[*range(1, candidates + 1)], workers=-1)
-    beyond = np.abs(points[:, None] - faces.centres_um[face]) - faces.half_um[face]
-    np.maximum(beyond, 0, out=beyond)
-    return np.linalg.norm(beyond, axis=2).min(axis=1), to_centre[:, -1]
+
+    def __init__(self, faces: Faces) -> None:
+        from scipy.spatial import cKDTree  # takes 0.1 s and is rarely needed
+
+        self._tree: Any = cKDTree(faces.centres_um, balanced_tree=False)
+        centres, half = faces.centres_um[self._tree.indices], faces.half_um[self._tree.indices]
+        # An axis after the other: what is picked at random then lies closer together.
+        self._levels = [(np.array((centres - half).T), np.array((centres + half).T))]
+        self._place = np.empty(len(centres), dtype=np.int64)
+        self._place[self._tree.indices] = np.arange(len(centres))
+        while self._levels[-1][0].shape[1] > 1:
+            low, high = self._levels[-1]
+            starts = np.arange(0, low.shape[1], _BRANCHES)
+            self._levels.append(
+                (np.minimum.reduceat(low, starts, 1), np.maximum.reduceat(high, starts, 1))
+            )
+
+    def nearest_squares(
+        self, points: NDArray[np.float64], seeds: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return (N,) the squared distance from each point to the nearest face.
+
+        Parameters
+        ----------
+        points
+            (N, 3) microns.
+        seeds
+            (N, 3) microns, near the face from which each point's search begins.
+        """
+        found = np.empty(len(points))
+        for start in range(0, len(points), _PAIRS // _BRANCHES):
+            part = slice(start, start + _PAIRS // _BRANCHES)
+            found[part] = self._nearest_squares(points[part], seeds[part])
+        return found
+
+    def _nearest_squares(
+        self, points: NDArray[np.float64], seeds: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the squares for so many points as memory has room for."""
+        candidates = min(_FIRST_CANDIDATES, len(self._place))
+        _, face = self._tree.query(seeds, k=[*range(1, candidates + 1)], workers=-1)
+        rows = np.repeat(np.arange(len(points)), candidates)
+        squares = self._squares(0, points, rows, self._place[face.reshape(-1)])
+        best: NDArray[np.float64] = squares.reshape(-1, candidates).min(axis=1)
+        top = len(self._levels) - 1
+        rows = np.arange(len(points))
+        waiting = [(top, rows, np.zeros_like(rows))]
+        while waiting:
+            level, rows, nodes = waiting.pop()
+            squares = self._squares(level, points, rows, nodes)
+            # The same sums, of sides no farther: in float64 too, no face in a box is nearer.
+            closer = squares < best[rows]
+            rows, nodes, squares = rows[closer], nodes[closer], squares[closer]
+            if level == 0:
+                np.minimum.at(best, rows, squares)
+            elif rows.size:
+                waiting += self._within(level, rows, nodes)
+        return best
+
+    def _within(
+        self, level: int, rows: NDArray[np.int64], nodes: NDArray[np.int64]
+    ) -> list[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+        """Return the boxes in some boxes with the points they are for, a number of them at a time.
+
+        Taken from the end of a list, they are gone through in depth, so that few ever wait.
+        """
+        branches = (nodes[:, None] * _BRANCHES + np.arange(_BRANCHES)).reshape(-1)
+        rows = np.repeat(rows, _BRANCHES)
+        exist = branches < self._levels[level - 1][0].shape[1]
+        branches, rows = branches[exist], rows[exist]
+        starts = range(0, rows.size, _PAIRS)
+        return [(level - 1, rows[i : i + _PAIRS], branches[i : i + _PAIRS]) for i in starts]
+
+    def _squares(
+        self,
+        level: int,
+        points: NDArray[np.float64],
+        rows: NDArray[np.int64],
+        nodes: NDArray[np.int64],
+    ) -> NDArray[np.float64]:
+        """Return the squared distances of pairs of a point and a box of a level."""
+        low, high = self._levels[level]
+        squares: NDArray[np.float64] = np.zeros(rows.size)
+        for axis in range(AXES):
+            at = points[:, axis][rows]
+            beyond = np.maximum(low[axis][nodes] - at, at - high[axis][nodes])
+            squares += np.square(np.maximum(beyond, 0, out=beyond), out=beyond)
+        return squares

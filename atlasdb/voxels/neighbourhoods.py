@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
     from atlasdb.voxels.grid import Grid
 
+    _Rows = tuple[NDArray[np.int64], NDArray[Any], NDArray[np.int64]]
+
 _VOXELS = 1 << 21
 _BINS = 1 << 22
+_FAR_VOXELS = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -99,25 +102,25 @@ def sphere_composition(
     sphere = _Sphere(radius_um, grid, ranks, kind_of_rank, kinds.size)
     chunk = max(1, min(_VOXELS // sphere.voxels, _BINS // kinds.size))
 
-    def work(numbers: Iterator[int]) -> list[tuple[int, NDArray[np.int64]]]:
+    def work(numbers: Iterator[int]) -> list[tuple[int, _Rows]]:
+        # A table of all kinds is mostly zeros: only its rows may wait for the other chunks.
         return [
-            (number * chunk, sphere.counts(points[number * chunk : (number + 1) * chunk]))
+            (number, _rows(start, sphere.counts(points[start : start + chunk]), kinds))
             for number in numbers
+            for start in [number * chunk]
         ]
 
     counted = [
         part for parts in share_out(work, -(-len(points) // chunk), threads) for part in parts
     ]
-    rows = [_rows(start, counts, kinds) for start, counts in sorted(counted, key=lambda c: c[0])]
+    rows = [part for _, part in sorted(counted, key=lambda c: c[0])]
     if not rows:
         return SphereComposition(np.empty(0, np.int64), codes[:0], np.empty(0, np.int64))
     point, found, voxels = map(np.concatenate, zip(*rows, strict=True))
     return SphereComposition(point, found, voxels)
 
 
-def _rows(
-    start: int, counts: NDArray[np.int64], kinds: NDArray[Any]
-) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.int64]]:
+def _rows(start: int, counts: NDArray[np.int64], kinds: NDArray[Any]) -> _Rows:
     """Return what occurs around each of some points, most voxels first."""
     point, kind = np.nonzero(counts)
     voxels = counts[point, kind]
@@ -164,13 +167,17 @@ class _Sphere:
         finite: NDArray[np.bool_] = np.asarray(np.isfinite(points).all(axis=1))
         counts = np.zeros((len(points), self._kinds), dtype=np.int64)
         counts[~finite, self._kind_of_rank[-1]] = 1
+        microns = np.where(finite[:, None], points, 0.0)
         with np.errstate(over="ignore"):
-            place = np.where(finite[:, None], points, 0.0) / self._grid.resolution_um
-        # What is beyond all numbers is far outside, at a place within a voxel that does not matter.
-        place = np.clip(place, -1e300, 1e300)
+            place = np.clip(microns / self._grid.resolution_um, -1e300, 1e300)
         voxel = np.floor(place)
+        # Far away, where microns are too coarse for distances, a voxel less far stands for it.
+        seen = np.clip(voxel, -_FAR_VOXELS, _FAR_VOXELS)
+        moved = (seen + (place - voxel)) * self._grid.resolution_um
+        microns = np.where(seen == voxel, microns, moved)
+        # From centres in microns, as parts of voxels round: 0.58 * 25 is less than 14.5.
         squares = [
-            np.square((offsets + 0.5 - (place - voxel)[:, axis, None]) * edge)
+            np.square((seen[:, axis, None] + offsets + 0.5) * edge - microns[:, axis, None])
             for axis, (offsets, edge) in enumerate(
                 zip(self._offsets, self._grid.resolution_um, strict=True)
             )
