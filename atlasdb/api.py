@@ -130,7 +130,7 @@ class Database(StructureQueries):
         >>> db.voxels("phantom_mouse_100um")
         <phantom_mouse_100um@1.0: 132 × 80 × 114 voxels of 100 × 100 × 100 µm>
         """
-        from atlasdb.voxels import AtlasVoxels  # with tifffile
+        from atlasdb.voxels import AtlasVoxels  # opened for itself
         from atlasdb.voxels.opening import open_atlas
 
         return AtlasVoxels(open_atlas(self.home, atlas))

@@ -9,7 +9,6 @@ hold them exactly and the figures do not depend on any order of summation.
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -114,6 +113,8 @@ def find_runs(annotation: NDArray[Any], hemispheres: NDArray[np.uint8] | None = 
         sides = None if hemispheres is None else np.ascontiguousarray(hemispheres[part])
         first, values, hemisphere = _slab_runs(np.ascontiguousarray(annotation[part]), sides)
         return first + bounds[0] * shape[1] * shape[2], values, hemisphere
+
+    from concurrent.futures import ThreadPoolExecutor  # 5 ms, which reading constants does without
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = list(pool.map(of_slab, slabs))

@@ -15,7 +15,7 @@ import numpy as np
 from atlasdb.errors import BlobError, LookupFailedError, did_you_mean, listing
 from atlasdb.runs import HEMISPHERES, LEFT, RIGHT
 from atlasdb.space import first_left_index
-from atlasdb.volumes import check_blob, read_volume
+from atlasdb.volumes import check_blob, map_contiguous, read_volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -142,8 +142,9 @@ class AtlasData:
         """
         blob = self.blob(kind)
         check_blob(blob)
+        mapped = map_contiguous(blob.path, blob.dtype, blob.shape)
         try:
-            volume = read_volume(blob.path, blob.shape)
+            volume = read_volume(blob.path, blob.shape) if mapped is None else mapped
         except ValueError as error:
             raise BlobError(
                 f"the {kind} volume {blob.path} was altered: {error}; `atlasdb check {self.name}` "

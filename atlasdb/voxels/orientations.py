@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atlasdb.meshes import turned_mesh
 from atlasdb.space import STANDARD, Reorientation
 from atlasdb.voxels.grid import MICRONS_PER_UNIT, Grid, checked_points, checked_unit
 
@@ -111,6 +110,8 @@ class Orientations:
 
     def mesh_in(self, mesh: Mesh, orientation: str) -> Mesh:
         """Return a mesh of the atlas (microns) in another orientation, its faces still outwards."""
+        from atlasdb.meshes import turned_mesh
+
         turn = Reorientation.between(STANDARD, orientation)
         return turned_mesh(mesh, turn, self._data.grid.extent_um)
 

@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from atlasdb.voxels.distances import boundary_distances, boundary_faces
 from atlasdb.voxels.masks import Masks
-from atlasdb.voxels.neighbourhoods import sphere_composition
 from atlasdb.voxels.points import GatherRanks, locate
-from atlasdb.voxels.tracks import track_segments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,6 +127,8 @@ class Surroundings(Masks):
         >>> list(zip(found.acronyms.tolist(), found.voxels.tolist()))
         [('CP', 4036), ('root', 133)]
         """
+        from atlasdb.voxels.neighbourhoods import sphere_composition
+
         data = self._data
         microns = data.grid.points_um(points, unit=unit)
         codes = data.table.codes(data.table.cut(depth=depth, structures=structures))
@@ -248,6 +247,8 @@ class Surroundings(Masks):
         >>> track.acronyms.tolist(), track.entry_um.tolist()
         (['', 'root', 'CP', 'root', ''], [0.0, 800.0, 3000.0, 5400.0, 7200.0])
         """
+        from atlasdb.voxels.tracks import track_segments
+
         data = self._data
         codes = data.table.codes(data.table.cut(depth=depth, structures=structures))
         microns = data.grid.points_um(vertices, unit=unit)
@@ -287,6 +288,8 @@ class Surroundings(Masks):
         self, microns: NDArray[np.float64], structure: Structure, direct_only: bool
     ) -> NDArray[np.float64]:
         """Return the unsigned distances to a structure's boundary."""
+        from atlasdb.voxels.distances import boundary_distances, boundary_faces
+
         crop = self.cropped_mask(structure, direct_only=direct_only)
         faces = boundary_faces(crop.mask, crop.offset, self._data.grid)
         return boundary_distances(microns, faces)
