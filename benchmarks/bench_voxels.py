@@ -160,9 +160,8 @@ def masks(voxels: AtlasVoxels) -> None:
     for name, seconds in taken.items():
         print(f"  {name:<42} {seconds * 1e3:9.1f} ms {seconds / copy:8.2f} copies")
     every = voxels.structures.acronyms
-    each: list[float] = []
-    for acronym in every:
-        each.append(turns({acronym: lambda a=acronym: voxels.mask(a)}, 3)[acronym])  # type: ignore[misc]
+    ask: dict[str, Callable[[], Any]] = {a: lambda a=a: voxels.mask(a) for a in every}  # type: ignore[misc]
+    each = turns(ask, 3).values()
     print(
         f"  each of all {len(every)} structures, median of 3: from {min(each) / copy:.2f} to "
         f"{max(each) / copy:.2f} copies"

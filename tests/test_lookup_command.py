@@ -153,9 +153,12 @@ def test_tables_keep_every_row_and_column(
         assert target.read_text().count("outside") == sum(
             row["status"] == "outside" for row in expected
         )
+        assert target.read_text().endswith("\n(500 rows, phantom_mouse_100um@1.0)\n")
         return
     if form == "parquet":
-        found = pq.read_table(target).to_pylist()
+        table = pq.read_table(target)
+        assert table.schema.metadata[b"atlas"] == b"phantom_mouse_100um@1.0"
+        found = table.to_pylist()
     elif form == "json":
         found = json.loads(target.read_text())
     else:

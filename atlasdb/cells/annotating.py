@@ -72,7 +72,8 @@ def annotate(
     ------
     pyarrow.RecordBatch
         All columns of the table, then `ADDED_COLUMNS`. structure_id, acronym and hemisphere are
-        NULL where no structure is; the status is one of `atlasdb.voxels.STATUSES`.
+        NULL where no structure is; the status is one of `atlasdb.voxels.STATUSES`. The atlas's full
+        name is in the schema's metadata, under ``atlas``.
 
     Raises
     ------
@@ -96,7 +97,9 @@ def annotate(
             _STATUSES.take(pa.array(found.statuses)),
         ]
         yield pa.RecordBatch.from_arrays(
-            [*batch.columns, *added], names=[*batch.schema.names, *ADDED_COLUMNS]
+            [*batch.columns, *added],
+            names=[*batch.schema.names, *ADDED_COLUMNS],
+            metadata={"atlas": str(voxels.name)},
         )
 
 
