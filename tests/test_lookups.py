@@ -305,10 +305,24 @@ def test_wrong_input_is_refused(home: atlasdb.Database) -> None:
         voxels.ranks_at([[1, 2, 3]], depth=1, structures="CM")
     with pytest.raises(TypeError, match="outside must be an integer, found 'x'"):
         voxels.ranks_at([[1, 2, 3]], outside="x")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="outside must be an integer, found 'x'"):
+        voxels.structure_ids_at([[1, 2, 3]], outside="x")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="outside must be a text, found 0"):
+        voxels.acronyms_at([[1, 2, 3]], outside=0)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="outside must fit 64 bits"):
         voxels.structure_ids_at([[1, 2, 3]], outside=2**63)
     with pytest.raises(UnknownAtlasError, match="small_rat_50u"):
         home.voxels("small_rat_50u")
+
+
+def test_what_is_masked_is_outside(home: atlasdb.Database) -> None:
+    voxels = home.voxels("small_rat_50um")
+    for dtype in (np.int64, np.float32):
+        points = np.ma.masked_array(
+            np.ones((2, 3), dtype), mask=[[False] * 3, [False, True, False]]
+        )
+        assert voxels.lookup(points).counts["outside"] == 1
+        assert voxels.voxels_at(points).tolist() == [[0, 0, 0], [-1, -1, -1]]
 
 
 def test_ambiguous_acronyms(tmp_path: Path) -> None:

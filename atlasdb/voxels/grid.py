@@ -127,11 +127,15 @@ class Grid:
 def checked_points(points: ArrayLike) -> NDArray[Any]:
     """Return points as an (N, 3) array of real numbers, of whatever type they have.
 
+    What a masked array hides is NaN.
+
     Raises
     ------
     ValueError
         Another shape, or no real numbers.
     """
+    if isinstance(points, np.ma.MaskedArray):
+        points = np.ma.filled(points.astype(np.float64), np.nan)
     array = np.asarray(points)
     if array.ndim != 2 or array.shape[1] != AXES:  # noqa: PLR2004 (a table)
         hint = "; write [point] for one" if array.shape == (AXES,) else ""

@@ -291,10 +291,8 @@ class PointLookups:
     ) -> NDArray[Any]:
         """Return a table's entry for the rank at each point, and `outside` for those outside."""
         if outside is not None:
-            fill = np.array(outside) if isinstance(outside, str) else outside
-            dtype = fill.dtype if isinstance(fill, np.ndarray) else _dtype_of(fill)
-            table = table.astype(np.result_type(table.dtype, dtype))
-            table[-1] = fill
+            table = table.astype(np.result_type(table.dtype, _dtype_of(outside, table.dtype)))
+            table[-1] = outside
         out = np.empty(len(checked_points(points)), table.dtype)
         sink = GatherRanks(self._data.ranks, self._table.size, [(table, out)])
         return self._filled(points, out, sink, outside, unit, threads)
@@ -339,8 +337,12 @@ class PointLookups:
         return sink
 
 
-def _dtype_of(value: object) -> np.dtype[Any]:
-    """Return the smallest type that holds an integer."""
+def _dtype_of(value: object, wanted: np.dtype[Any] | None = None) -> np.dtype[Any]:
+    """Return the smallest type that holds an integer, or a text where texts are wanted."""
+    if wanted is not None and wanted.kind == "U":
+        if not isinstance(value, str):
+            raise TypeError(f"outside must be a text, found {value!r}")
+        return np.array(value).dtype
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
         raise TypeError(f"outside must be an integer, found {value!r}")
     if not -(2**63) <= value < 2**63:
