@@ -220,7 +220,7 @@ def test_standard_input(
     [
         (b"", [], "standard input is empty"),
         (b"\xff\xfe1\n", [], "is no UTF-8 text"),
-        (b"x,y,z\n1,2,3\n", [], "has the columns x, y, z: name those along"),
+        (b"x,y,z\n1,2,3\n", [], "has the columns x, y, z: name those that count from anterior"),
         (b"1,2\n", [], "the first line of standard input has 2 numbers and no names"),
         (b"ap_um,si_um,rl_um\n1,2,a\n", [], "cannot be read: .*invalid value 'a'"),
         (b"ap_um,si_um,rl_um\n1,2\n", [], "cannot be read: .*Expected 3 columns, got 2"),
@@ -228,6 +228,11 @@ def test_standard_input(
         (b"ap_um,ap_um,si_um,rl_um\n1,2,3,4\n", [], "has several columns called ap_um"),
         (b"ap_um,si_um,rl_um,ap_mm,si_mm,rl_mm\n", [], "has coordinates in ap_um, .* and in ap_mm"),
         (b"ap_um,si_um,rl_um\n1,2,3\n", ["--unit", "mm"], "has the columns ap_um, si_um, rl_um"),
+        (
+            b"a,b,c\n1,2,3\n",
+            ["--columns", "a", "b", "a"],
+            "the coordinates are three columns, not a, b, a",
+        ),
         (b"a,b,c\n1,2,3\n", ["--columns", "a", "b", "d"], "has no column d; it has a, b, c"),
     ],
 )

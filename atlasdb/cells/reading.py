@@ -242,6 +242,8 @@ def choose_columns(
         missing = [name for name in columns if name not in names]
         if missing:
             raise PointsError(f"{where} has no column {listing(missing)}; it has {listing(names)}")
+        if len(set(columns)) < AXES:
+            raise PointsError(f"the coordinates are three columns, not {listing(columns)}")
         ap, si, rl = columns
         return (ap, si, rl), unit or _unit_of(columns) or "um"
     found = [
@@ -257,8 +259,8 @@ def choose_columns(
     several = " and in ".join(listing(triple) for triple, _ in found)
     reason = f"has coordinates in {several}" if found else f"has the columns {listing(names)}"
     raise PointsError(
-        f"{where} {reason}: name those along anterior-posterior, superior-inferior and right-left "
-        "with --columns AP SI RL, and their --unit (x, y and z mean other axes in every program)"
+        f"{where} {reason}: name those that count from anterior, from superior and from right with "
+        "--columns AP SI RL, and their --unit (x, y and z mean other axes in every program)"
     )
 
 
