@@ -186,6 +186,17 @@ def test_wrong_images_are_refused(full: atlasdb.Database, shell: Shell, tmp_path
         voxels.volume_in(np.zeros((2, 3, 4)), "ras")
 
 
+def test_the_atlas_s_own_volumes_are_not_overwritten(full: atlasdb.Database, shell: Shell) -> None:
+    row = full.sql(f"FROM {ATLAS}.volume WHERE kind = 'ranks'").to_pylist()[0]
+    file = full.home.folder / row["path"]
+    before = file.read_bytes()
+    for target in (file, file.with_name("mine.tif")):
+        printed = shell("mask", ATLAS, "CP", "-o", str(target), status=2)
+        assert "is among the atlas's own volumes: write it elsewhere" in printed
+    assert file.read_bytes() == before
+    assert not file.with_name("mine.tif").exists()
+
+
 def test_a_failed_image_leaves_the_old_one(full: atlasdb.Database, tmp_path: Path) -> None:
     file = tmp_path / "image.tif"
     file.write_bytes(b"old")

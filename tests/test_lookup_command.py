@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ from test_cli import Shell
 
 import atlasdb
 from atlasdb.cells.annotating import ADDED_COLUMNS
-from atlasdb.cells.reading import choose_columns
+from atlasdb.cells.reading import choose_columns, reading_points
 from atlasdb.errors import PointsError
 
 if TYPE_CHECKING:
@@ -222,6 +224,7 @@ def test_standard_input(
         (b"\xff\xfe1\n", [], "is no UTF-8 text"),
         (b"x,y,z\n1,2,3\n", [], "has the columns x, y, z: name those that count from anterior"),
         (b"1,2\n", [], "the first line of standard input has 2 numbers and no names"),
+        (b"ap_um,si_um,rl_um\r1,2,3\r", [], "the first line of standard input cannot be read"),
         (b"ap_um,si_um,rl_um\n1,2,a\n", [], "cannot be read: .*invalid value 'a'"),
         (b"ap_um,si_um,rl_um\n1,2\n", [], "cannot be read: .*Expected 3 columns, got 2"),
         (b"ap_um,si_um,rl_um,acronym\n1,2,3,x\n", [], "have a column acronym already"),
@@ -311,25 +314,117 @@ def test_wrong_names(shell: Shell) -> None:
     assert "no depth 99" in printed
 
 
-def test_a_pipe_is_answered_as_it_comes(full: atlasdb.Database) -> None:
-    """Memory does not grow with the table: what came first is printed before the last is there."""
+def piping(full: atlasdb.Database) -> subprocess.Popen[bytes]:
+    """Start a lookup of what is piped into it."""
     command = [sys.executable, "-m", "atlasdb", "--home", str(full.home.folder), "lookup", ATLAS]
-    with subprocess.Popen(
-        [*command, "-", "-q"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
-    ) as process:
+    return subprocess.Popen(
+        [*command, "-", "-q"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+    )
+
+
+def test_a_pipe_is_answered_as_it_comes(full: atlasdb.Database) -> None:
+    """What came first is printed before the last is there, and memory does not grow with it."""
+    with piping(full) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(b"ap_um,si_um,rl_um\n")
+        process.stdin.write(b"ap_um,si_um,rl_um\n4950,4150,3150\n")
+        first = b""
+        while first.count(b"\n") < 2:
+            first += process.stdout.read(1 << 16)
+        assert first.startswith(b"ap_um,si_um,rl_um,voxel_ap")
+        assert b",CP,right,inside\n" in first
+        parts: list[bytes] = []
+        reader = threading.Thread(target=lambda out=process.stdout: parts.append(out.readall()))
+        reader.start()
         for _ in range(120):
             process.stdin.write(b"4950.0001,4150.0001,3150.0001\n" * 4_000)  # 14 MB in all
-        first = process.stdout.read(1 << 16)
-        assert first.startswith(b"ap_um,si_um,rl_um,voxel_ap")
         process.stdin.write(b"-1,-1,-1\n")
         process.stdin.close()
-        rest = process.stdout.read()
+        reader.join(60)
+        (rest,) = parts
     assert process.returncode == 0
-    assert (first + rest).count(b"\n") == 1 + 120 * 4_000 + 1
+    assert (first + rest).count(b"\n") == 2 + 120 * 4_000 + 1
     assert rest.endswith(b",outside\n")
+
+
+def test_an_interrupted_pipe(full: atlasdb.Database) -> None:
+    with piping(full) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(b"ap_um,si_um,rl_um\n4950,4150,3150\n")
+        assert process.stdout.read(10)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert process.stderr.read().endswith(b"error: interrupted\n")
+
+
+def test_a_row_too_many_ends_the_command_at_once(full: atlasdb.Database, tmp_path: Path) -> None:
+    """Nothing reads ahead that would have to be waited for."""
+    file = tmp_path / "ragged.csv"
+    file.write_text("ap_um,si_um,rl_um\n5000,4000,3000,7\n" + "1,2,3\n" * 1_000_000)
+    command = [sys.executable, "-m", "atlasdb", "--home", str(full.home.folder), "lookup", ATLAS]
+    for _ in range(3):
+        done = subprocess.run(
+            [*command, str(file)], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1
+        assert "Expected 3 columns, got 4" in done.stderr
+
+
+def test_rows_across_blocks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Quoted line ends, and blocks that end anywhere."""
+    rows = [f'"a ""{n}""\nb",{n},2.5,3' for n in range(200)]
+    file = tmp_path / "points.csv"
+    file.write_text("note,ap_um,si_um,rl_um\r\n" + "\r\n".join(rows), newline="")
+    for size in (7, 64, 1 << 20):
+        monkeypatch.setattr("atlasdb.cells.reading._BATCH_BYTES", size)
+        with reading_points(str(file)) as table:
+            found = pa.Table.from_batches(table.batches).to_pylist()
+        assert [row["note"] for row in found] == [f'a "{n}"\nb' for n in range(200)]
+        assert [row["ap_um"] for row in found] == list(range(200))
+    file.write_text('note,ap_um,si_um,rl_um\n"open,1,2,3\n' + "x,1,2,3\n" * 100)
+    monkeypatch.setattr("atlasdb.cells.reading._BATCH_BYTES", 64)
+    monkeypatch.setattr("atlasdb.cells.reading._LONGEST_ROW", 256)
+    with (
+        pytest.raises(PointsError, match="a row has over 256 bytes; is a quote not closed"),
+        reading_points(str(file)) as table,
+    ):
+        list(table.batches)
+
+
+@pytest.mark.parametrize("dtype", [">f8", "f2", "longdouble", ">i4", "u1", "i8"])
+def test_arrays_of_every_type(shell: Shell, tmp_path: Path, dtype: str) -> None:
+    np.save(tmp_path / "points.npy", np.array([[49, 41, 31], [1, 2, 3]], dtype, order="F"))
+    found = json.loads(
+        shell("lookup", ATLAS, str(tmp_path / "points.npy"), "--voxels", "--format", "json")
+    )
+    assert [row["acronym"] for row in found] == ["CP", None]
+
+
+def test_names_with_line_ends_and_several_batches(
+    full: atlasdb.Database, shell: Shell, tmp_path: Path
+) -> None:
+    points = np.tile([[4950.0, 4150.0, 3150.0]], (140_000, 1))
+    columns = dict(zip(("ap_um", "si_um", "rl_um"), points.T, strict=True))
+    pq.write_table(pa.table({"na\nme": np.arange(140_000), **columns}), tmp_path / "a.parquet")
+    shell("lookup", ATLAS, str(tmp_path / "a.parquet"), "-o", str(tmp_path / "a.csv"))
+    found = pa_csv.read_csv(
+        tmp_path / "a.csv", parse_options=pa_csv.ParseOptions(newlines_in_values=True)
+    )
+    assert found["na\nme"].to_pylist() == list(range(140_000))
+
+
+def test_a_format_that_a_file_does_not_name(shell: Shell, tmp_path: Path) -> None:
+    np.save(tmp_path / "points.npy", np.zeros((2, 3)))
+    printed = shell("lookup", ATLAS, str(tmp_path / "points.npy"), "-o", "out.tsv", status=2)
+    assert "out.tsv does not say in which format: add --format csv" in printed
 
 
 def test_choosing_columns() -> None:
@@ -339,5 +434,11 @@ def test_choosing_columns() -> None:
     assert choose_columns(mixed, None, "mm", "t") == (("ap_mm", "si_mm", "rl_mm"), "mm")
     given = ("ap_mm", "si_mm", "rl_mm")
     assert choose_columns(mixed, given, None, "t") == (given, "mm"), "the names' unit"
+    for columns, unit in (
+        (("ap_mm", "si_mm", "rl_um"), None),
+        (("ap_mm", "si_mm", "rl_mm"), "um"),
+    ):
+        with pytest.raises(PointsError, match="say that they are in .*: name three in one unit"):
+            choose_columns([*columns], columns, unit, "t")
     with pytest.raises(PointsError, match="with --columns AP SI RL"):
         choose_columns(["ap_um", "si_um"], None, None, "t")

@@ -135,6 +135,64 @@ def test_types_and_orders_of_memory(home: atlasdb.Database, dtype: str, tmp_path
     np.testing.assert_array_equal(points, before)
 
 
+@pytest.mark.parametrize("unit", ["um", "mm", "m", "voxel"])
+@pytest.mark.parametrize("dtype", ["f8", "f4", "f2", "i4"])
+def test_types_in_every_unit(home: atlasdb.Database, unit: str, dtype: str) -> None:
+    """All is reckoned in float64: 0.3 of 32 bits, times 1000, is another voxel in 32 bits."""
+    voxels = home.voxels("phantom_odd_mouse_100um")
+    factor = {"um": 1.0, "mm": 1e-3, "m": 1e-6, "voxel": 0.01}[unit]
+    chance = np.random.default_rng(8)
+    faces = chance.integers(-2, 130, (20_000, 3)) * 100.0
+    with np.errstate(over="ignore"):
+        points = (faces * factor).astype(dtype)
+    wide = points.astype(np.float64)
+    place = (
+        wide
+        if unit == "voxel"
+        else wide * (1 / factor if unit == "um" else {"mm": 1e3, "m": 1e6}[unit]) / 100.0
+    )
+    index = np.floor(place)
+    inside = ((index >= 0) & (index < voxels.grid.shape)).all(axis=1, keepdims=True)
+    expected = np.where(inside, index, -1)
+    np.testing.assert_array_equal(voxels.voxels_at(points, unit=unit), expected)
+    np.testing.assert_array_equal(voxels.grid.voxels_at(points, unit=unit), expected)
+    np.testing.assert_array_equal(
+        voxels.ranks_at(points, unit=unit, outside=0), voxels.ranks_at(wide, unit=unit, outside=0)
+    )
+
+
+@pytest.mark.parametrize("outside", [-(2**63), -1, 2**31, 2**32, 2**53 + 1, 2**63 - 1])
+def test_any_number_stands_for_outside(home: atlasdb.Database, outside: int) -> None:
+    voxels = home.voxels("small_rat_50um")
+    points = [[1, 2, 3], [-1, 0, 0]]
+    for found in (
+        voxels.structure_ids_at(points, outside=outside),
+        voxels.labels_at(points, outside=outside),
+        voxels.ranks_at(points, outside=outside),
+        voxels.ranks_at(points, depth=1, outside=outside),
+        voxels.hemispheres_at(points, outside=outside, everywhere=True),
+    ):
+        assert found.dtype.kind in "iu"
+        assert int(found[1]) == outside
+        assert int(found[0]) != outside
+    assert voxels.structure_ids_at(points, outside=outside).dtype == np.int64
+
+
+def test_a_rank_that_the_atlas_has_not(home: atlasdb.Database, tmp_path: Path) -> None:
+    """A volume altered without changing its size is found out where it is looked at."""
+    shutil.copytree(home.home.folder, tmp_path / "copy")
+    db = atlasdb.connect(tmp_path / "copy")
+    row = db.sql("FROM small_rat_50um.volume WHERE kind = 'ranks'").to_pylist()[0]
+    file = db.home.folder / row["path"]
+    content = bytearray(file.read_bytes())
+    size = 2 * int(np.prod(SHAPE))
+    start = content.find(home.voxels("small_rat_50um").ranks.tobytes())
+    content[start : start + size] = b"\xff" * size
+    file.write_bytes(content)
+    with pytest.raises(atlasdb.BlobError, match="holds 65535, but the atlas has no rank above"):
+        db.voxels("small_rat_50um").structure_ids_at([[1, 2, 3]])
+
+
 def test_units(home: atlasdb.Database) -> None:
     voxels = home.voxels("small_rat_100um")
     points = many_points(Oracle(home, "small_rat_100um"), 3_000, 9)

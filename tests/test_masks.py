@@ -259,3 +259,9 @@ def test_wrong_masks_are_refused(asymmetric: atlasdb.Database) -> None:
         with pytest.raises(ValueError, match="a mask holds truth values or numbers"):
             voxels.mask("CM", dtype=dtype)
     assert voxels.mask([]).sum() == 0
+    with pytest.raises(ValueError, match="hemisphere is 'left' or 'right', not 'Left'"):
+        voxels.mask_voxels("CM", hemisphere="Left")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a structure is an acronym or an integer id, not b'CM'"):
+        voxels.mask(b"CM")
+    once: Any = (acronym for acronym in ["CM", "cm"])
+    assert len(voxels.mask_voxels(once)) == voxels.mask(["CM", "cm"]).sum() > 0

@@ -374,7 +374,7 @@ def test_distances_to_structures(full: atlasdb.Database) -> None:
 
 def test_a_structure_without_voxels_has_no_boundary(full: atlasdb.Database) -> None:
     voxels = full.voxels("small_rat_50um@1.2")
-    with pytest.raises(NoVoxelsError, match="'VISp2/3' has no voxels in small_rat_50um@1.2"):
+    with pytest.raises(NoVoxelsError, match="VISp2/3 has no voxels in small_rat_50um@1.2"):
         voxels.distances_to_boundary([[1, 2, 3]], "VISp2/3")
 
 

@@ -8,12 +8,12 @@ the name leaves no doubt (``ap_um, si_um, rl_um``), and is otherwise for the cal
 from __future__ import annotations
 
 import csv
-import io
 import re
+import select
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -30,8 +30,8 @@ AXIS_NAMES = ("ap", "si", "rl")
 
 BATCH_ROWS = 1 << 17
 _BATCH_BYTES = 1 << 22
-_LONGEST_LINE = 1 << 20
-_SAMPLE = 5
+_LONGEST_LINE = 1 << 24
+_LONGEST_ROW = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -140,11 +140,13 @@ def _from_npy(path: Path, columns: Sequence[str] | None, unit: str | None) -> Po
         raise PointsError(f"{path} must hold real numbers, found {array.dtype.name}")
     unit = unit or "um"
     names = _names_in(unit)
+    is_common = array.dtype.kind in "iu" or array.dtype.itemsize in {4, 8}
+    dtype = array.dtype.newbyteorder("=") if is_common else np.dtype(np.float64)
 
     def batches() -> Iterator[pa.RecordBatch]:
         for start in range(0, max(len(array), 1), BATCH_ROWS):
             part = array[start : start + BATCH_ROWS]
-            values = [pa.array(np.ascontiguousarray(part[:, axis])) for axis in range(AXES)]
+            values = [pa.array(part[:, axis].astype(dtype)) for axis in range(AXES)]
             yield pa.record_batch(values, names=list(names))
 
     return PointTable(batches(), names, unit)
@@ -169,17 +171,12 @@ def _from_text(
     stream: BinaryIO, name: str, columns: Sequence[str] | None, unit: str | None
 ) -> PointTable:
     """Open text with separators, with or without a line of names."""
-    from pyarrow import csv as pa_csv  # takes 20 ms
-
-    first = stream.readline(_LONGEST_LINE)
-    try:
-        line = first.decode("utf-8-sig").strip("\r\n")
-    except UnicodeDecodeError as error:
-        raise PointsError(f"{name} is no UTF-8 text") from error
-    if not line.strip():
-        raise PointsError(f"{name} is empty, or begins with an empty line")
+    line = _first_line(stream, name)
     separator = _separator(line)
-    cells = line.split() if separator == " " else next(csv.reader([line], delimiter=separator))
+    try:
+        cells = line.split() if separator == " " else next(csv.reader([line], delimiter=separator))
+    except csv.Error as error:
+        raise PointsError(f"the first line of {name} cannot be read: {error}") from error
     has_names = not all(map(_is_number, cells))
     if has_names:
         header = cells
@@ -193,22 +190,89 @@ def _from_text(
         unit = unit or "um"
         chosen = _names_in(unit)
         header = list(chosen)
-    rest: BinaryIO = io.BufferedReader(_Joined(b"" if has_names else line.encode() + b"\n", stream))
-    if separator == " ":
-        rest = io.BufferedReader(_Respaced(rest))
     types = {column: pa.float64() if column in chosen else pa.string() for column in header}
+    blocks = _blocks(stream, b"" if has_names else line.encode() + b"\n", name)
+    batches = _parsed(blocks, types, separator)
+    return PointTable(_readable(batches, pa.schema(types), name), chosen, unit)
+
+
+def _first_line(stream: BinaryIO, name: str) -> str:
+    """Return the first line of a text, without its end."""
+    first = stream.readline(_LONGEST_LINE)
+    if len(first) == _LONGEST_LINE:
+        raise PointsError(f"the first line of {name} is longer than {_LONGEST_LINE:,} bytes")
     try:
-        batches = pa_csv.open_csv(
-            rest,
-            read_options=pa_csv.ReadOptions(block_size=_BATCH_BYTES, column_names=header),
+        line = first.decode("utf-8-sig").strip("\r\n")
+    except UnicodeDecodeError as error:
+        raise PointsError(f"{name} is no UTF-8 text") from error
+    if not line.strip():
+        raise PointsError(f"{name} is empty, or begins with an empty line")
+    return line
+
+
+def _blocks(stream: BinaryIO, rest: bytes, name: str) -> Iterator[bytes]:
+    """Yield whole rows of text, some megabytes at a time, or what a slow pipe has given so far.
+
+    They are read here and in this thread: a library that reads ahead would neither hear Ctrl-C nor
+    let go of the stream.
+    """
+    while data := stream.read1(_BATCH_BYTES):  # type: ignore[attr-defined]
+        rest += data
+        if len(rest) < _BATCH_BYTES and _has_more(stream):
+            continue
+        end = _end_of_rows(rest)
+        if end:
+            yield rest[:end]
+            rest = rest[end:]
+        elif len(rest) > _LONGEST_ROW:
+            raise PointsError(
+                f"{name}: a row has over {_LONGEST_ROW:,} bytes; is a quote not closed?"
+            )
+    if rest:
+        yield rest
+
+
+def _has_more(stream: BinaryIO) -> bool:
+    """Whether reading from a stream would not have to wait; so it seems of what is no file."""
+    try:
+        return bool(select.select([stream], [], [], 0)[0])
+    except (OSError, ValueError):
+        return True
+
+
+def _end_of_rows(text: bytes) -> int:
+    """Return where the last whole row ends: after a line's end that is in no quotes."""
+    end = text.rfind(b"\n")
+    while end >= 0 and text.count(b'"', 0, end) % 2:
+        end = text.rfind(b"\n", 0, end)
+    return end + 1
+
+
+def _parsed(
+    blocks: Iterator[bytes], types: dict[str, pa.DataType], separator: str
+) -> Iterator[pa.RecordBatch]:
+    """Yield blocks of text as tables."""
+    from pyarrow import csv as pa_csv  # takes 20 ms
+
+    for block in blocks:
+        text = _respaced(block) if separator == " " else block
+        if not text.strip():
+            continue
+        table = pa_csv.read_csv(
+            pa.BufferReader(text),
+            read_options=pa_csv.ReadOptions(
+                use_threads=False, block_size=len(text) + 1, column_names=list(types)
+            ),
             parse_options=pa_csv.ParseOptions(delimiter=separator, newlines_in_values=True),
             convert_options=pa_csv.ConvertOptions(column_types=types, strings_can_be_null=False),
         )
-    except pa.ArrowInvalid as error:
-        if "Empty CSV" not in str(error):
-            raise PointsError(f"{name} cannot be read: {error}") from error
-        batches = iter(())
-    return PointTable(_readable(batches, pa.schema(types), name), chosen, unit)
+        yield from table.combine_chunks().to_batches()
+
+
+def _respaced(text: bytes) -> bytes:
+    """Return lines with one space wherever there are several, but in quotes."""
+    lines = (line if b'"' in line else b" ".join(line.split()) for line in text.split(b"\n"))
+    return b"\n".join(lines)
 
 
 def choose_columns(
@@ -244,8 +308,14 @@ def choose_columns(
             raise PointsError(f"{where} has no column {listing(missing)}; it has {listing(names)}")
         if len(set(columns)) < AXES:
             raise PointsError(f"the coordinates are three columns, not {listing(columns)}")
+        units = {u for u in map(_unit_of, columns) if u}
+        if len(units | ({unit} if unit else set())) > 1:
+            raise PointsError(
+                f"the columns {listing(columns)} say that they are in {listing(sorted(units))}"
+                f"{f', not in {unit}' if unit else ''}: name three in one unit"
+            )
         ap, si, rl = columns
-        return (ap, si, rl), unit or _unit_of(columns) or "um"
+        return (ap, si, rl), unit or (units.pop() if units else "um")
     found = [
         (triple, of_unit)
         for of_unit in UNITS
@@ -271,10 +341,10 @@ def _names_in(unit: str, *, numbered: bool = False) -> tuple[str, str, str]:
     return ap, si, rl
 
 
-def _unit_of(columns: Sequence[str]) -> str | None:
-    """Return the unit that the names of columns end in, if they all do in the same."""
-    endings = {name.rpartition("_")[2] for name in columns}
-    return endings.pop() if len(endings) == 1 and endings <= set(UNITS) else None
+def _unit_of(column: str) -> str | None:
+    """Return the unit in which a column's name ends."""
+    ending = column.rpartition("_")[2]
+    return ending if ending in UNITS else None
 
 
 def _separator(line: str) -> str:
@@ -302,42 +372,3 @@ def _readable(
             batch = next(batches, None)
     except (pa.ArrowException, OSError) as error:
         raise PointsError(f"{name} cannot be read: {error}") from error
-
-
-class _Joined(io.RawIOBase):
-    """Some bytes, then a stream."""
-
-    def __init__(self, first: bytes, stream: BinaryIO) -> None:
-        self._first = first
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 (any buffer)
-        data = self._first[: len(buffer)] or self._stream.read1(len(buffer))  # type: ignore[attr-defined]
-        self._first = self._first[len(data) :] if self._first else b""
-        buffer[: len(data)] = data
-        return len(data)
-
-
-class _Respaced(io.RawIOBase):
-    """A stream's lines with one space wherever there are several."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 (any buffer)
-        while not self._rest:
-            line = self._stream.readline()
-            if not line:
-                return 0
-            self._rest = b" ".join(line.split()) + b"\n" if line.strip() else b""
-        data = self._rest[: len(buffer)]
-        self._rest = self._rest[len(data) :]
-        buffer[: len(data)] = data
-        return len(data)

@@ -177,7 +177,8 @@ def _write_table(
     from atlasdb.cli.output import write_batches
 
     tally = Tally()
-    with reading_points(source, stdin=sys.stdin.buffer, columns=columns, unit=unit) as table:
+    stdin = None if sys.stdin is None else sys.stdin.buffer
+    with reading_points(source, stdin=stdin, columns=columns, unit=unit) as table:
         write_batches(annotate(table, voxels, depth=depth, tally=tally), form, output)
     if not quiet:
-        click.echo(f"{tally} ({voxels.name})", err=True)
+        click.echo(f"{tally} ({voxels.name}, coordinates in {table.unit})", err=True)

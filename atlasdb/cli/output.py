@@ -84,7 +84,7 @@ def write_batches(batches: Iterator[pa.RecordBatch], form: str | None, output: s
 
     output = None if output == "-" else output
     if form is None:
-        form = form_of(output) if output else "table" if sys.stdout.isatty() else "csv"
+        form = _form_of_rows(output)
     if form == "table":
         write_table(pa.Table.from_batches(batches), form, output)
     elif form == "parquet":
@@ -96,6 +96,16 @@ def write_batches(batches: Iterator[pa.RecordBatch], form: str | None, output: s
         with _saving(output) as file:
             for text in _texts(batches, form):
                 file.write(text)
+
+
+def _form_of_rows(output: str | None) -> str:
+    """Return the format of rows that nobody named one for."""
+    if output is None:
+        return "table" if sys.stdout.isatty() else "csv"
+    ending = Path(output).suffix
+    if ending and form_of(output) == "table":
+        raise click.UsageError(f"{output} does not say in which format: add --format csv, say")
+    return form_of(output) if ending else "csv"
 
 
 def _write_parquet(batches: Iterator[pa.RecordBatch], output: str | None) -> None:
@@ -119,9 +129,9 @@ def _texts(batches: Iterator[pa.RecordBatch], form: str) -> Iterator[bytes]:
     for batch in batches:
         if not is_first and not batch.num_rows:
             continue
-        text = _content(pa.Table.from_batches([batch]), form)
+        text = _content(pa.Table.from_batches([batch]), form, has_names=is_first)
         if form == "csv":
-            yield text if is_first else text.partition(b"\n")[2]
+            yield text
         else:
             yield b"[" if is_first else b",\n"
             yield text.strip().removeprefix(b"[").removesuffix(b"]").strip()
@@ -206,7 +216,7 @@ def _text(table: pa.Table, form: str) -> str:
     return _drawn(table) if form == "table" else _content(table, form).decode()
 
 
-def _content(table: pa.Table, form: str) -> bytes:
+def _content(table: pa.Table, form: str, *, has_names: bool = True) -> bytes:
     """Return a file's content; DuckDB knows how to spell nested values in every format."""
     if form == "table":
         return _drawn(table).encode()
@@ -215,14 +225,14 @@ def _content(table: pa.Table, form: str) -> bytes:
 
     from atlasdb.queries import text_literal
 
-    options = {"csv": "FORMAT csv, HEADER", "json": "FORMAT json, ARRAY true"}
+    options = {"csv": f"FORMAT csv, HEADER {has_names}", "json": "FORMAT json, ARRAY true"}
     if form == "json":
         columns = map(_without_nan, table.columns)
         table = pa.table(list(columns), schema=table.schema)
     with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
         path = Path(folder) / "table"
-        connection.register("_table", table)
         try:
+            connection.register("_table", table)
             connection.execute(
                 f"COPY _table TO {text_literal(path)} ({options.get(form, 'FORMAT parquet')})"
             )

@@ -149,6 +149,9 @@ class Images(Masks, Orientations):
     ) -> None:
         from atlasdb.export import write_image  # with tifffile and what it needs
 
+        own = {blob.path.parent.resolve() for blob in self._data.blobs.values()}
+        if path.resolve().parent in own:
+            raise ValueError(f"{path} is among the atlas's own volumes: write it elsewhere")
         write_image(
             path,
             planes,

@@ -180,7 +180,7 @@ class PointLookups:
         if depth is None and structures is None:
             ranks = self._data.ranks
             fill = 0 if outside is None else outside
-            out = np.empty(len(checked_points(points)), np.result_type(ranks, _dtype_of(fill)))
+            out = np.empty(len(checked_points(points)), _dtype_for(ranks.dtype, fill))
             return self._filled(points, out, CopyRanks(ranks, out, fill), outside, unit, threads)
         table = self._table.cut(depth=depth, structures=structures).rank
         return self._gathered(points, table, outside, unit, threads)
@@ -227,7 +227,7 @@ class PointLookups:
             uint8, or a wider type if `outside` needs it.
         """
         fill = 0 if outside is None else outside
-        dtype = np.result_type(np.uint8, _dtype_of(fill))
+        dtype = _dtype_for(np.dtype(np.uint8), fill)
         out: NDArray[Any] = np.empty(len(checked_points(points)), dtype)
         sides = TakeSides(self._data.sides, self._data.grid, out, fill)
         sink = sides if everywhere else self._of_structures(sides, out, fill)
@@ -235,7 +235,17 @@ class PointLookups:
 
     def voxels_at(self, points: ArrayLike, *, unit: str = "um") -> NDArray[np.int64]:
         """Return the index of the voxel of each point, (N, 3) int64; three times -1 outside."""
-        return self._data.grid.voxels_at(points, unit=unit)
+        array = checked_points(points)
+        found = np.empty(array.shape, dtype=np.int64)
+
+        def sink(located: Located) -> None:
+            out = found[located.rows]
+            np.copyto(out, located.voxel, casting="unsafe")
+            if located.inside is not None:
+                out[~located.inside] = -1
+
+        locate(array, self._data.grid, sink, unit=unit)
+        return found
 
     def lookup(
         self,
@@ -291,7 +301,7 @@ class PointLookups:
     ) -> NDArray[Any]:
         """Return a table's entry for the rank at each point, and `outside` for those outside."""
         if outside is not None:
-            table = table.astype(np.result_type(table.dtype, _dtype_of(outside, table.dtype)))
+            table = table.astype(_dtype_for(table.dtype, outside))
             table[-1] = outside
         out = np.empty(len(checked_points(points)), table.dtype)
         sink = GatherRanks(self._data.ranks, self._table.size, [(table, out)])
@@ -337,14 +347,26 @@ class PointLookups:
         return sink
 
 
-def _dtype_of(value: object, wanted: np.dtype[Any] | None = None) -> np.dtype[Any]:
-    """Return the smallest type that holds an integer, or a text where texts are wanted."""
-    if wanted is not None and wanted.kind == "U":
-        if not isinstance(value, str):
-            raise TypeError(f"outside must be a text, found {value!r}")
-        return np.array(value).dtype
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise TypeError(f"outside must be an integer, found {value!r}")
-    if not -(2**63) <= value < 2**63:
-        raise ValueError(f"outside must fit 64 bits, found {value}")
-    return np.min_scalar_type(int(value))
+def _dtype_for(values: np.dtype[Any], outside: object) -> np.dtype[Any]:
+    """Return the type that holds some values and what stands for outside.
+
+    Raises
+    ------
+    TypeError
+        A number among texts, or anything but an integer among numbers.
+    ValueError
+        An integer of more than 64 bits.
+    """
+    if values.kind == "U":
+        if not isinstance(outside, str):
+            raise TypeError(f"outside must be a text, found {outside!r}")
+        return np.result_type(values, np.array(outside).dtype)
+    if isinstance(outside, bool | np.bool_) or not isinstance(outside, int | np.integer):
+        raise TypeError(f"outside must be an integer, found {outside!r}")
+    if not -(2**63) <= outside < 2**63:
+        raise ValueError(f"outside must fit 64 bits, found {outside}")
+    limits = np.iinfo(values)
+    if limits.min <= outside <= limits.max:
+        return values
+    # int64 holds all that outside may be; with uint64 numpy would take a float.
+    return np.result_type(values, min(np.min_scalar_type(int(outside)), np.dtype(np.int64)))

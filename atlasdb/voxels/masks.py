@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from atlasdb.errors import NoVoxelsError
+from atlasdb.errors import NoVoxelsError, listing
 from atlasdb.runs import HEMISPHERES, LEFT, RIGHT
 from atlasdb.voxels.grid import triple
 from atlasdb.voxels.points import share_out
@@ -61,21 +61,19 @@ Range = tuple[int, int]
 """The first rank of a subtree and the number of its ranks."""
 
 
-def ranges_of(
-    table: RankTable, structures: Structure | Sequence[Structure], *, direct_only: bool
-) -> list[Range]:
+def ranges_of(table: RankTable, ranks: NDArray[np.int64], *, direct_only: bool) -> list[Range]:
     """Return the rank ranges that some structures cover: ascending, disjoint, not adjacent.
 
     Parameters
     ----------
     table
         What ranks mean.
-    structures
-        Acronyms or ids.
+    ranks
+        The structures'.
     direct_only
         Take their own labels only, and not their descendants'.
     """
-    first = np.unique(table.ranks_of(structures))
+    first = np.unique(ranks)
     last = first if direct_only else table.last_ranks(first)
     ranges: list[Range] = []
     for begin, end in zip(first.tolist(), last.tolist(), strict=True):
@@ -236,7 +234,8 @@ class Masks:
         """
         if np.dtype(dtype).kind not in "biuf":
             raise ValueError(f"a mask holds truth values or numbers, not {np.dtype(dtype)}")
-        ranges = ranges_of(self._data.table, structures, direct_only=direct_only)
+        table = self._data.table
+        ranges = ranges_of(table, table.ranks_of(structures), direct_only=direct_only)
         sides = self._sides_of(hemisphere)
         ranks = self._data.ranks
         mask = np.empty(ranks.shape, np.dtype(dtype))
@@ -338,21 +337,24 @@ class Masks:
         NoVoxelsError
             There is nothing to cut to.
         """
-        ranges = ranges_of(self._data.table, structures, direct_only=direct_only)
+        table = self._data.table
+        named = table.ranks_of(structures)
+        ranges = ranges_of(table, named, direct_only=direct_only)
+        sides = self._sides_of(hemisphere)
+        acronyms = listing(table.acronyms[named]) or "no structure"
         where = f"{f'the {hemisphere} of ' if hemisphere else ''}{self._data.name}"
-        outer = self._bounds(structures, hemisphere)
+        outer = self._bounds(named, hemisphere)
         if outer is None:
-            raise NoVoxelsError(f"{structures!r} has no voxels in {where}")
+            raise NoVoxelsError(f"{acronyms} has no voxels in {where}")
         found = np.empty(self._data.ranks[outer].shape, np.bool_)
         write_mask(self._data.ranks[outer], ranges, found)
-        sides = self._sides_of(hemisphere)
         if sides is not None:
             found &= sides[0][outer] == sides[1]
         first = tuple(part.start for part in outer)
         if direct_only:  # ingest measured the bounds of subtrees
             inner = _bounds_of(found)
             if inner is None:
-                raise NoVoxelsError(f"no voxel bears the label of {structures!r} in {where}")
+                raise NoVoxelsError(f"no voxel bears the label of {acronyms} in {where}")
             first = tuple(a.start + b.start for a, b in zip(outer, inner, strict=True))
             found = np.ascontiguousarray(found[inner])
         return CroppedMask(found, triple(first))
@@ -455,11 +457,11 @@ class Masks:
         return np.argwhere(chosen(crop.mask)) + crop.offset
 
     def _bounds(
-        self, structures: Structure | Sequence[Structure], hemisphere: Hemisphere | None
+        self, ranks: NDArray[np.int64], hemisphere: Hemisphere | None
     ) -> tuple[slice, slice, slice] | None:
         """Return the bounds of structures as ingest measured them, None if they have no voxels."""
         bounds = self._data.bounds
-        index = self._data.table.ranks_of(structures) - 1
+        index = ranks - 1
         side = HEMISPHERES.index(hemisphere or "both")
         index = index[bounds.voxels[side, index] > 0]
         if not index.size:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from atlasdb.errors import OutsideError
+from atlasdb.errors import BlobError, OutsideError
 from atlasdb.runs import LEFT, RIGHT
 from atlasdb.space import first_left_index
 from atlasdb.voxels.grid import AXES, MICRONS_PER_UNIT, checked_points, checked_unit
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 16
 _ROW = 1 << 10  # a product of so few rows is not spread over threads by the BLAS library
 _OFFENDERS = 5
+
+_FLOAT = np.float64  # else a scale, being a number of Python's, would be applied to float32 as such
 
 _RIGHT_OR_LEFT = np.uint8(RIGHT), np.uint8(LEFT)
 
@@ -277,8 +279,9 @@ class _Locator:
             np.copyto(voxel, points, casting="unsafe")
             return
         if self._scale != 1.0:
-            points = np.multiply(points, self._scale, out=voxel, casting="unsafe")
-        np.divide(points, self._divisor[: voxel.size], out=voxel, casting="unsafe")
+            points = np.multiply(points, self._scale, out=voxel, casting="unsafe", dtype=_FLOAT)
+        divisor = self._divisor[: voxel.size]
+        np.divide(points, divisor, out=voxel, casting="unsafe", dtype=_FLOAT)
 
 
 def _divisor(resolution_um: Sequence[float], size: int) -> NDArray[np.float64]:
@@ -313,12 +316,24 @@ class GatherRanks:
         outputs: Sequence[tuple[NDArray[Any], NDArray[Any]]],
     ) -> None:
         self._ranks = np.asarray(ranks).reshape(-1)
+        self._size = size
         self._outside = np.min_scalar_type(size).type(size)
         self._outputs = outputs
 
     def codes(self, located: Located) -> NDArray[Any]:
-        """Return the rank at every point of a block, `size` outside."""
+        """Return the rank at every point of a block, `size` outside.
+
+        Raises
+        ------
+        BlobError
+            A rank that the atlas does not have.
+        """
         codes: NDArray[Any] = self._ranks.take(located.index, mode="wrap")  # no check: all are in
+        if codes.size and codes.max() >= self._size:
+            raise BlobError(
+                f"the rank volume holds {codes.max()}, but the atlas has no rank above "
+                f"{self._size - 1}: the file was altered"
+            )
         if located.inside is None:
             return codes
         codes = codes.astype(np.promote_types(codes.dtype, self._outside.dtype), copy=False)

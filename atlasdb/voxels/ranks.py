@@ -241,4 +241,4 @@ class RankTable:
 
 def _is_several(structures: object) -> TypeGuard[Iterable[object]]:
     """Whether these are several structures and not one."""
-    return isinstance(structures, Iterable) and not isinstance(structures, str)
+    return isinstance(structures, Iterable) and not isinstance(structures, str | bytes)
