@@ -225,7 +225,7 @@ class _Locator:
     def __init__(self, grid: Grid, unit: str, size: int) -> None:
         self._scale = 1.0 if unit == "voxel" else MICRONS_PER_UNIT[unit]
         self._divisor = None if unit == "voxel" else _divisor(grid.resolution_um, size)
-        self._limit = _repeated(grid.shape, size)
+        self._limit = _repeated(grid.shape, min(size, _ROW))
         self._strides = np.array([grid.shape[1] * grid.shape[2], grid.shape[2], 1], np.float64)
         self._voxel = np.empty(AXES * size)
         self._in_axis = np.empty((2, AXES * size), dtype=np.bool_)
@@ -266,6 +266,8 @@ class _Locator:
         n = voxel.size // AXES
         above, below = self._in_axis[:, : voxel.size]
         np.greater_equal(voxel, 0, out=above)
+        if self._limit.size < voxel.size:
+            self._limit = np.tile(self._limit, -(-voxel.size // self._limit.size))
         np.less(voxel, self._limit[: voxel.size], out=below)
         in_axis = np.logical_and(above, below, out=above).reshape(n, AXES)
         inside = self._inside[:n]
