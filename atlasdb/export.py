@@ -13,8 +13,6 @@ import gzip
 import importlib
 import json
 import math
-import os
-import secrets
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,7 @@ import tifffile
 
 from atlasdb.errors import MissingPackageError, listing
 from atlasdb.space import STANDARD, Reorientation
+from atlasdb.wholefile import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -148,7 +147,10 @@ def write_image(
     stored = kind if write is _write_npy or kind != np.bool_ else np.dtype(np.uint8)
     image = _Image(grid, orientation.lower(), stored.newbyteorder("<"), description)
     checked = _checked(planes, kind, image)
-    _replace(path.resolve(), lambda file: write(file, image, checked))
+    target = path.resolve()
+    _check_target(target)
+    with replacing(target) as file:
+        write(file, image, checked)
 
 
 def checked_form(path: Path, form: str | None = None) -> str:
@@ -244,23 +246,12 @@ def _checked(
         yield plane
 
 
-def _replace(target: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Write a file beside its destination, make it durable and rename it."""
+def _check_target(target: Path) -> None:
+    """Refuse a place where no file can be put."""
     if not target.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "no such folder", str(target.parent))
     if target.exists() and not target.is_file():
         raise OSError(errno.EINVAL, "an image can only replace a regular file", str(target))
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        with part.open("x+b") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            part.chmod(target.stat().st_mode)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _write_npy(file: BinaryIO, image: _Image, planes: Iterator[NDArray[Any]]) -> None:

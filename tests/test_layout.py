@@ -20,7 +20,7 @@ PACKAGE = PROJECT / "atlasdb"
 
 LAYERS = (
     ("errors",),
-    ("filelock", "findings", "hierarchy", "names", "space"),
+    ("filelock", "findings", "hierarchy", "names", "space", "wholefile"),
     ("runs", "structures"),
     ("volumes", "meshes"),
     ("voxels.grid", "voxels.ranks"),

@@ -189,8 +189,19 @@ def test_a_rank_that_the_atlas_has_not(home: atlasdb.Database, tmp_path: Path) -
     start = content.find(home.voxels("small_rat_50um").ranks.tobytes())
     content[start : start + size] = b"\xff" * size
     file.write_bytes(content)
-    with pytest.raises(atlasdb.BlobError, match="holds 65535, but the atlas has no rank above"):
-        db.voxels("small_rat_50um").structure_ids_at([[1, 2, 3]])
+    voxels = db.voxels("small_rat_50um")
+    for ask in (
+        lambda: voxels.structure_ids_at([[1, 2, 3]]),
+        lambda: voxels.ranks_at([[1, 2, 3]]),
+        lambda: voxels.lookup([[1, 2, 3]]),
+        lambda: voxels.id_mask("CM"),
+        lambda: voxels.annotation_cut(depth=1),
+        lambda: voxels.write_volume(tmp_path / "a.tif", "annotation"),
+        lambda: voxels.write_mask(tmp_path / "a.tif", "CM"),
+    ):
+        with pytest.raises(atlasdb.BlobError, match="holds 65535, but the atlas has no rank above"):
+            ask()
+    assert not (tmp_path / "a.tif").exists()
 
 
 def test_units(home: atlasdb.Database) -> None:
@@ -405,6 +416,27 @@ def test_as_many_ranks_as_16_bits_hold() -> None:
     points = np.array([[0, 0, 0], [0, 0, 1], [0, 0, 2], [0, 0, 3], [0, np.nan, 0]])
     locate(points, grid, GatherRanks(ranks, 65_536, [(table, out)]))
     assert out.tolist() == [0, 3 * 65_535, 21, 3 * 65_536, 3 * 65_536]
+
+
+@pytest.mark.parametrize("place", [0, 1_023, 2_047])
+def test_one_point_outside_in_a_block(home: atlasdb.Database, place: int) -> None:
+    """Whole blocks are tested by their extremes, which NaN and every side of the volume must be."""
+    voxels = home.voxels("phantom_odd_mouse_100um")
+    extent = voxels.grid.extent_um
+    points = np.random.default_rng(2).random((2_048, 3)) * extent
+    whole = voxels.ranks_at(points)
+    for axis in range(3):
+        for value in (np.nan, np.inf, -np.inf, -1e-9, -150.0, extent[axis], 1e300):
+            strange = points.copy()
+            strange[place, axis] = value
+            with pytest.raises(OutsideError, match=rf"^1 of 2,048 .* row {place}: "):
+                voxels.ranks_at(strange)
+            expected = whole.copy()
+            expected[place] = 7
+            np.testing.assert_array_equal(voxels.ranks_at(strange, outside=7), expected)
+        zero, negative = points.copy(), points.copy()
+        zero[place, axis], negative[place, axis] = 0.0, -0.0
+        np.testing.assert_array_equal(voxels.ranks_at(negative), voxels.ranks_at(zero))
 
 
 def test_memory_does_not_grow_with_the_points(home: atlasdb.Database) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-import secrets
 import sys
 import tempfile
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import click
 
 from atlasdb.cli.options import FORMATS
 from atlasdb.errors import AtlasDBError
+from atlasdb.wholefile import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,8 +149,10 @@ def _save(content: bytes, output: str) -> None:
 @contextmanager
 def _saving(output: str) -> Iterator[BinaryIO]:
     """Give a file to write to, which has its name when the block ends; or say why not."""
+    target = Path(output).resolve()
+    is_device = target.exists() and not target.is_file()  # or a pipe, which is written into
     try:
-        with _replacing(Path(output).resolve()) as file:
+        with target.open("wb") if is_device else replacing(target) as file:
             yield file
     except OSError as error:
         if isinstance(error, AtlasDBError):
@@ -169,24 +171,6 @@ def saying_why(output: Path) -> Iterator[None]:
         raise click.UsageError(str(error)) from error
     except OSError as error:
         raise AtlasDBError(f"cannot write {output}: {error.strerror or error}") from error
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[BinaryIO]:
-    """Write a file whole or not at all; a pipe or a device is written into."""
-    if target.exists() and not target.is_file():
-        with target.open("wb") as file:
-            yield file
-        return
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        with part.open("xb") as file:
-            yield file
-        if target.exists():
-            part.chmod(target.stat().st_mode)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _distinct(table: pa.Table) -> pa.Table:

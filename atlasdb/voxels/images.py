@@ -13,6 +13,7 @@ import numpy as np
 from atlasdb.space import STANDARD, Reorientation
 from atlasdb.voxels.masks import Masks
 from atlasdb.voxels.orientations import Orientations
+from atlasdb.voxels.ranks import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -134,6 +135,7 @@ class Images(Masks, Orientations):
         ranks = turn.volume(self._data.ranks)
         turned_sides = None if sides is None else turn.volume(sides[0])
         for index, plane in enumerate(ranks):
+            refuse_unknown(plane, table.size - 1)
             values = table.take(plane, mode="wrap")
             if sides is not None and turned_sides is not None:
                 values = values * (turned_sides[index] == sides[1])

@@ -181,7 +181,9 @@ class PointLookups:
             ranks = self._data.ranks
             fill = 0 if outside is None else outside
             out = np.empty(len(checked_points(points)), _dtype_for(ranks.dtype, fill))
-            return self._filled(points, out, CopyRanks(ranks, out, fill), outside, unit, threads)
+            return self._filled(
+                points, out, CopyRanks(ranks, self._table.size, out, fill), outside, unit, threads
+            )
         table = self._table.cut(depth=depth, structures=structures).rank
         return self._gathered(points, table, outside, unit, threads)
 

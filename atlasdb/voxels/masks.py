@@ -16,6 +16,7 @@ from atlasdb.errors import NoVoxelsError, listing
 from atlasdb.runs import HEMISPHERES, LEFT, RIGHT
 from atlasdb.voxels.grid import triple
 from atlasdb.voxels.points import share_out
+from atlasdb.voxels.ranks import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -316,6 +317,7 @@ class Masks:
         volume = np.empty(ranks.shape, ids.dtype)
 
         def fill(part: slice) -> None:
+            refuse_unknown(ranks[part], ids.size - 1)
             ids.take(ranks[part], out=volume[part], mode="wrap")
             if sides is not None:
                 np.multiply(volume[part], sides[0][part] == sides[1], out=volume[part])

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from atlasdb.errors import BlobError, OutsideError
+from atlasdb.errors import OutsideError
 from atlasdb.runs import LEFT, RIGHT
 from atlasdb.space import first_left_index
 from atlasdb.voxels.grid import AXES, MICRONS_PER_UNIT, checked_points, checked_unit
+from atlasdb.voxels.ranks import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -308,7 +309,7 @@ class GatherRanks:
     size
         The number of ranks; tables have one entry more, for points outside.
     outputs
-        Pairs of a table, None for the rank itself, and the (N,) array that takes the values.
+        Pairs of a table and the (N,) array that takes its values.
     """
 
     def __init__(
@@ -331,11 +332,7 @@ class GatherRanks:
             A rank that the atlas does not have.
         """
         codes: NDArray[Any] = self._ranks.take(located.index, mode="wrap")  # no check: all are in
-        if codes.size and codes.max() >= self._size:
-            raise BlobError(
-                f"the rank volume holds {codes.max()}, but the atlas has no rank above "
-                f"{self._size - 1}: the file was altered"
-            )
+        refuse_unknown(codes, self._size)
         if located.inside is None:
             return codes
         codes = codes.astype(np.promote_types(codes.dtype, self._outside.dtype), copy=False)
@@ -358,14 +355,17 @@ class CopyRanks:
     ----------
     ranks
         The rank volume.
+    size
+        The number of ranks.
     out
         (N,) integers that take them, of a type that holds them.
     fill
         The value for points outside.
     """
 
-    def __init__(self, ranks: NDArray[Any], out: NDArray[Any], fill: int) -> None:
+    def __init__(self, ranks: NDArray[Any], size: int, out: NDArray[Any], fill: int) -> None:
         self._ranks = np.asarray(ranks).reshape(-1)
+        self._size = size
         self._out = out
         self._fill = out.dtype.type(fill)
 
@@ -376,6 +376,7 @@ class CopyRanks:
             self._ranks.take(located.index, out=out, mode="wrap")
         else:
             np.copyto(out, self._ranks.take(located.index, mode="wrap"))
+        refuse_unknown(out, self._size)
         if located.inside is not None:
             np.multiply(out, located.inside, out=out)
             np.add(out, ~located.inside * self._fill, out=out)

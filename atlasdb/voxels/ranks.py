@@ -12,11 +12,11 @@ import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, SupportsIndex, TypeGuard
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeGuard
 
 import numpy as np
 
-from atlasdb.errors import UnknownDepthError
+from atlasdb.errors import BlobError, UnknownDepthError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -237,6 +237,21 @@ class RankTable:
         for first, last in zip(ascending, self.last_ranks(ascending), strict=True):
             rank[first : last + 1] = first
         return Cut(rank, self.is_structure & (rank > 0))
+
+
+def refuse_unknown(ranks: NDArray[Any], size: int) -> None:
+    """Refuse ranks that an atlas does not have, before a table is asked for them.
+
+    Raises
+    ------
+    BlobError
+        One is `size` or more.
+    """
+    if ranks.size and ranks.max() >= size:
+        raise BlobError(
+            f"the rank volume holds {ranks.max()}, but the atlas has no rank above {size - 1}: the "
+            "file was altered"
+        )
 
 
 def _is_several(structures: object) -> TypeGuard[Iterable[object]]:
