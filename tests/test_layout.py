@@ -23,7 +23,7 @@ LAYERS = (
     ("filelock", "findings", "hierarchy", "names", "space", "wholefile"),
     ("runs", "structures"),
     ("volumes", "meshes"),
-    ("voxels.grid", "voxels.ranks"),
+    ("voxels.borders", "voxels.grid", "voxels.ranks"),
     ("export", "voxels.points"),
     ("voxels.data", "voxels.distances", "voxels.neighbourhoods", "voxels.tracks"),
     ("voxels.lookups", "voxels.masks", "voxels.orientations"),

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from atlasdb.voxels.borders import boundaries, surface
 from atlasdb.voxels.grid import UNITS, Grid
 from atlasdb.voxels.images import Images
 from atlasdb.voxels.lookups import Lookup, PointLookups
-from atlasdb.voxels.masks import CroppedMask, boundaries, surface
+from atlasdb.voxels.masks import CroppedMask
 from atlasdb.voxels.ranks import STATUSES, Cut, RankTable
 from atlasdb.voxels.statistics import Statistics
 from atlasdb.voxels.surroundings import Composition, Surroundings, Track
