@@ -1,7 +1,8 @@
 """atlasdb: the brain atlas as a database.
 
 Metadata, structures with their ancestry, the label volume and its meshes, in DuckDB and plain
-files, for SQL, SQLAlchemy, arrays and the command line. Start with `connect`.
+files, for SQL, SQLAlchemy, arrays and the command line. Start with `connect`, or with
+`BrainGlobeAtlas` where a script uses BrainGlobe's.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from atlasdb.api import Database, connect
+    from atlasdb.atlas import Atlas
+    from atlasdb.brainglobe import BrainGlobeAtlas, show_atlases
     from atlasdb.errors import (
         AmbiguousAcronymError,
         ArchiveError,
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
         HomeNotFoundError,
         LookupFailedError,
         MissingPackageError,
+        NoMeshError,
         NoVoxelsError,
         OutsideError,
         PackageError,
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
         StrictError,
         UnknownAtlasError,
         UnknownDepthError,
+        UnknownLevelError,
         UnknownQueryError,
         UnknownStructureError,
         WriteError,
@@ -42,8 +47,10 @@ if TYPE_CHECKING:
 __all__ = [
     "AmbiguousAcronymError",
     "ArchiveError",
+    "Atlas",
     "AtlasDBError",
     "BlobError",
+    "BrainGlobeAtlas",
     "Database",
     "DownloadError",
     "HierarchyError",
@@ -52,6 +59,7 @@ __all__ = [
     "HomeNotFoundError",
     "LookupFailedError",
     "MissingPackageError",
+    "NoMeshError",
     "NoVoxelsError",
     "OutsideError",
     "PackageError",
@@ -63,19 +71,29 @@ __all__ = [
     "StrictError",
     "UnknownAtlasError",
     "UnknownDepthError",
+    "UnknownLevelError",
     "UnknownQueryError",
     "UnknownStructureError",
     "WriteError",
     "connect",
+    "show_atlases",
 ]
+
+_HOMES = {
+    "Atlas": "atlasdb.atlas",
+    "BrainGlobeAtlas": "atlasdb.brainglobe",
+    "Database": "atlasdb.api",
+    "connect": "atlasdb.api",
+    "show_atlases": "atlasdb.brainglobe",
+}
+"""Where public names are; the others are errors."""
 
 
 def __getattr__(name: str) -> object:
     """Import a public name when it is first used, so that the command line starts at once."""
     if name not in __all__:
         raise AttributeError(f"module 'atlasdb' has no attribute {name!r}")
-    module = import_module("atlasdb.errors" if name.endswith("Error") else "atlasdb.api")
-    return getattr(module, name)
+    return getattr(import_module(_HOMES.get(name, "atlasdb.errors")), name)
 
 
 def __dir__() -> list[str]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from atlasdb.atlas import Atlas
+    from atlasdb.citations import CitationForm
     from atlasdb.ingest import IngestReport
     from atlasdb.names import AtlasName
     from atlasdb.session import AtlasSession
@@ -108,6 +110,52 @@ class Database(StructureQueries):
             It is not there.
         """
         return self.query("atlas", atlas=atlas), self.query("findings", atlas=atlas)
+
+    def atlas(self, atlas: str) -> Atlas:
+        """Open an atlas as one object, by BrainGlobe's names: structures, arrays, meshes, points.
+
+        Parameters
+        ----------
+        atlas
+            ``NAME`` or ``NAME@VERSION``.
+
+        Raises
+        ------
+        UnknownAtlasError
+            It is not there.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> db = connect(tempfile.mkdtemp())
+        >>> _ = db.ingest("phantom_mouse_100um")
+        >>> atlas = db.atlas("phantom_mouse_100um")
+        >>> atlas.structure_from_coords((4950, 4150, 3150), microns=True, as_acronym=True)
+        'CP'
+        """
+        from atlasdb.atlas import open_atlas  # opened for itself
+
+        return open_atlas(self.home, atlas)
+
+    def cite(self, *atlases: str, form: CitationForm = "text") -> str:
+        """Return how atlases are cited; see `atlasdb.citations.cite`.
+
+        Parameters
+        ----------
+        *atlases
+            ``NAME`` or ``NAME@VERSION``.
+        form
+            'text' or 'bibtex'.
+
+        Raises
+        ------
+        UnknownAtlasError
+            One is not there.
+        """
+        from atlasdb.atlas.opening import credits_of
+        from atlasdb.citations import cite
+
+        return cite([credits_of(self.home, atlas) for atlas in atlases], form)
 
     def voxels(self, atlas: str) -> AtlasVoxels:
         """Open an atlas's voxels: lookups, masks, surroundings and statistics for arrays.

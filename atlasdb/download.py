@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from atlasdb.sources.base import Progress
 
 _TIMEOUT_S = (10, 60)
+_SHORT_TIMEOUT_S = (3, 5)
 _CHUNK = 1 << 18
 _LARGEST_TEXT = 1 << 22
 _DIGITS = 19
@@ -70,15 +71,22 @@ def fetch(url: str, target: Path, *, progress: Progress) -> Path:
     return target
 
 
-def fetch_text(url: str) -> str:
+def fetch_text(url: str, *, patient: bool = True) -> str:
     """Return a small text from a server.
+
+    Parameters
+    ----------
+    url
+        An http or https address.
+    patient
+        Wait for a slow server; else only for the seconds that somebody may wait who did not ask.
 
     Raises
     ------
     DownloadError
         The server cannot be reached, or answers with an error or with something large.
     """
-    with _answer(url) as response:
+    with _answer(url, _TIMEOUT_S if patient else _SHORT_TIMEOUT_S) as response:
         data: bytes = response.raw.read(_LARGEST_TEXT + 1, decode_content=True)
     if len(data) > _LARGEST_TEXT:
         raise DownloadError(f"{url}: expected a small text, got over {_LARGEST_TEXT:,} bytes")
@@ -86,7 +94,7 @@ def fetch_text(url: str) -> str:
 
 
 @contextmanager
-def _answer(url: str) -> Iterator[requests.Response]:
+def _answer(url: str, timeout_s: tuple[int, int] = _TIMEOUT_S) -> Iterator[requests.Response]:
     """Open an address and turn everything that can go wrong on the way into one error."""
     # urllib3's errors reach us bare where the raw stream is read.
     from urllib3.exceptions import HTTPError  # imported by requests already
@@ -97,7 +105,7 @@ def _answer(url: str) -> Iterator[requests.Response]:
         raise DownloadError(f"{url:.200} is no address: {error}") from error
     try:
         with requests.get(
-            url, stream=True, timeout=_TIMEOUT_S, headers={"Accept-Encoding": "identity"}
+            url, stream=True, timeout=timeout_s, headers={"Accept-Encoding": "identity"}
         ) as response:
             if response.status_code != requests.codes.ok:
                 raise DownloadError(

@@ -15,10 +15,12 @@ A message names the thing, what was expected, what was found, and what to do nex
     │   ├── UnknownStructureError              no such structure in this atlas
     │   ├── AmbiguousAcronymError              several structures bear this acronym
     │   ├── UnknownDepthError                  no structure of this atlas is so deep
+    │   │   └── UnknownLevelError (ValueError) no descendant of a structure is at that level
     │   └── UnknownQueryError                  no such named query
     ├── OutsideError (ValueError)              points outside the volume, and no value for them
     ├── PointsError (ValueError)               a table of points that cannot be read as one
     ├── NoVoxelsError (ValueError)             a structure that has no voxels
+    ├── NoMeshError (FileNotFoundError)        a structure that has no mesh, or none on that side
     ├── MissingPackageError (ImportError)      an optional package is not installed
     ├── QueryError (ValueError)                a statement that DuckDB refuses
     ├── WriteError (ValueError)                changes of rows that contradict each other
@@ -94,6 +96,10 @@ class UnknownDepthError(LookupFailedError):
     """The atlas has no structures at this depth."""
 
 
+class UnknownLevelError(UnknownDepthError, ValueError):
+    """A structure has no descendants at this level of the hierarchy."""
+
+
 class UnknownQueryError(LookupFailedError):
     """There is no named query of this name."""
 
@@ -108,6 +114,10 @@ class PointsError(AtlasDBError, ValueError):
 
 class NoVoxelsError(AtlasDBError, ValueError):
     """What was asked of a structure's voxels has no answer: it has none."""
+
+
+class NoMeshError(AtlasDBError, FileNotFoundError):
+    """A structure has no mesh in its atlas, or nothing of it lies on the side asked for."""
 
 
 class MissingPackageError(AtlasDBError, ImportError):

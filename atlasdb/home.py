@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import time
+import weakref
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from atlasdb.errors import HomeBusyError, HomeError
 from atlasdb.filelock import lock_exclusive, lock_shared, unlock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 DATABASE = "atlas.duckdb"
 _BLOBS = ("volumes", "meshes")
@@ -281,6 +282,27 @@ def lease(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+class Leases:
+    """Leases on some folders, held until the object is gone.
+
+    Parameters
+    ----------
+    folders
+        The folders.
+
+    Raises
+    ------
+    FileNotFoundError
+        One was swept before; what named it is out of date.
+    """
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        with ExitStack() as stack:
+            for folder in folders:
+                stack.enter_context(lease(folder))
+            weakref.finalize(self, stack.pop_all().close)
 
 
 def remove_unread(folder: Path) -> bool:

@@ -84,6 +84,7 @@ def ingest(
     atlas: str,
     *,
     source: str | None = None,
+    downloads: Path | None = None,
     force: bool = False,
     strict: bool = False,
     progress: Progress | None = None,
@@ -98,6 +99,8 @@ def ingest(
         A name, a package's folder, a ``.tar.gz`` or an address (see `atlasdb.sources.locate`).
     source
         Where a name is sought (see `atlasdb.sources.locate`).
+    downloads
+        Where an archive lies while it is downloaded; in the home by default.
     force
         Ingest it again, in place of the same version, if it is there.
     strict
@@ -126,7 +129,7 @@ def ingest(
             sweep(home)
             return IngestReport(there, "present")
     progress = progress or NoProgress()
-    origin = locate(atlas, source=source)
+    origin = locate(atlas, source=source, downloads=downloads)
     with home.staging() as staging:
         package_folder = staging / "package"
         package_folder.mkdir()

@@ -21,7 +21,7 @@ from atlasdb.home import sync_file, sync_folder
 from atlasdb.meshes import MeshCounts, count_mesh, reorient_mesh
 from atlasdb.runs import LEFT, NEITHER, RIGHT, find_extents, find_runs, rank_labels, rank_slabs
 from atlasdb.space import STANDARD, Reorientation, first_left_index
-from atlasdb.volumes import Blob, write_contiguous, write_volume
+from atlasdb.volumes import Blob, write_contiguous, write_mapped, write_volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,14 +158,7 @@ def _prepare_annotation(source: SourceAtlas, folder: Path) -> _Annotation:
         ),
     ]
     if hemispheres is not None:
-        blobs.append(
-            write_contiguous(
-                folder / "hemispheres.tiff",
-                (plane.reshape(-1) for plane in hemispheres),
-                shape=runs.shape,
-                kind="hemispheres",
-            )
-        )
+        blobs.append(write_mapped(folder / "hemispheres.tiff", hemispheres, kind="hemispheres"))
     findings += hemisphere_findings
     findings += _label_findings(source, labels, extents)
     if source.metadata.symmetric:
@@ -243,7 +236,7 @@ def _prepare_references(source: SourceAtlas, folder: Path) -> tuple[list[Blob], 
         if volume.dtype.kind not in "iufb":
             raise PackageError(f"{kind}.tiff must hold numbers, found {volume.dtype.name}")
         findings += _dtype_findings(kind, volume)
-        blobs.append(write_volume(folder / f"{kind}.tiff", turn.volume(volume), kind=kind))
+        blobs.append(write_mapped(folder / f"{kind}.tiff", turn.volume(volume), kind=kind))
     return blobs, findings
 
 

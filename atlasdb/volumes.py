@@ -1,8 +1,8 @@
 """Volumes as TIFF blobs: reading what a source holds, writing what a home keeps.
 
-The one idea: any tool opens the files. Volumes for keeping are compressed page by page; those in
-which points are looked up, ranks and hemispheres, are uncompressed and contiguous, so that
-`tifffile.memmap` opens them at once and processes share their pages.
+The one idea: any tool opens the files. The annotation, which ranks stand for, is compressed page by
+page; ranks, hemispheres and references are uncompressed and contiguous, so that `tifffile.memmap`
+opens them at once, a plane is read without the rest, and processes share their pages.
 """
 
 from __future__ import annotations
@@ -178,6 +178,26 @@ def write_contiguous(
     if written != size:
         raise BlobError(f"{path}: {written:,} bytes of voxels instead of {size:,}")
     return _described(path, kind, first.dtype, shape)
+
+
+def write_mapped(path: Path, volume: NDArray[Any], *, kind: str) -> Blob:
+    """Write a volume uncompressed and memory-mappable, whatever its layout in memory.
+
+    Parameters
+    ----------
+    path
+        Where to; the folder exists.
+    volume
+        3-D.
+    kind
+        The volume's role in its atlas.
+    """
+    if volume.dtype.kind == "b":  # TIFF packs bits, which cannot be mapped
+        return write_volume(path, volume, kind=kind)
+    dtype = volume.dtype.newbyteorder("<")
+    slabs = (np.ascontiguousarray(plane, dtype=dtype).reshape(-1) for plane in volume)
+    ap, si, rl = volume.shape
+    return write_contiguous(path, slabs, shape=(ap, si, rl), kind=kind)
 
 
 def map_contiguous(path: Path, dtype: str, shape: tuple[int, int, int]) -> NDArray[Any] | None:

@@ -69,7 +69,7 @@ def test_the_shell_s_ten_seconds(
 def test_python_s_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each block ends with an expression, and a comment that shows its value."""
     monkeypatch.setenv("ATLASDB_HOME", str(tmp_path / "home"))
-    assert len(blocks("python")) == 3
+    assert len(blocks("python")) == 4
     for block in blocks("python"):
         code, _, shown = block.rstrip().rpartition("\n# ")
         *statements, last = ast.parse(code).body

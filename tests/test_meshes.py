@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import re
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,18 @@ from hypothesis import strategies as st
 from test_space import ORIENTATIONS
 
 from atlasdb.errors import BlobError, PackageError
-from atlasdb.meshes import Mesh, count_mesh, read_mesh, reorient_mesh, turned_mesh
+from atlasdb.meshes import (
+    Mesh,
+    centres_of,
+    chosen_triangles,
+    count_mesh,
+    half_mesh,
+    joined_mesh,
+    read_mesh,
+    reorient_mesh,
+    turned_mesh,
+)
+from atlasdb.meshes.files import MeshPart, write_mesh
 from atlasdb.space import Reorientation
 
 EXTENT_UM = [400.0, 600.0, 1100.0]
@@ -135,3 +149,196 @@ def test_what_is_no_mesh_is_refused(tmp_path: Path, text: str, message: str) -> 
 def test_a_missing_mesh_is_missing(tmp_path: Path) -> None:
     with pytest.raises(BlobError, match=r"the mesh is missing: .*9\.obj"):
         read_mesh(tmp_path / "9.obj")
+
+
+def area(mesh: Mesh) -> float:
+    """The area of a surface."""
+    a, b, c = (mesh.vertices[mesh.triangles[:, i]] for i in range(3))
+    return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
+
+
+@pytest.fixture(scope="module")
+def lumps() -> Mesh:
+    """A closed surface of 160 triangles with many corners in round places."""
+    from scipy.spatial import ConvexHull
+
+    corners = np.random.default_rng(8).integers(0, 12, (400, 3)).astype(float)
+    hull = ConvexHull(corners)
+    used, numbers = np.unique(hull.simplices, return_inverse=True)
+    outwards = np.einsum(
+        "ij,ij->i",
+        np.cross(
+            corners[hull.simplices[:, 1]] - corners[hull.simplices[:, 0]],
+            corners[hull.simplices[:, 2]] - corners[hull.simplices[:, 0]],
+        ),
+        hull.equations[:, :3],
+    )
+    triangles = numbers.reshape(-1, 3)
+    triangles[outwards < 0] = triangles[outwards < 0][:, ::-1]
+    return Mesh(corners[used], triangles)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("plane_um", [-1.0, 0.0, 3.0, 4.7, 5.5, 11.0, 12.0])
+def test_a_cut_surface_sums_to_the_whole(lumps: Mesh, axis: int, plane_um: float) -> None:
+    """Areas sum; vertices lie on the right side; the rim of both parts is the same closed curve."""
+    above = half_mesh(lumps, axis, plane_um, above=True)
+    below = half_mesh(lumps, axis, plane_um, above=False)
+    assert area(above) + area(below) == pytest.approx(area(lumps), rel=1e-12)
+    assert (above.vertices[:, axis] >= plane_um).all()
+    assert (below.vertices[:, axis] <= plane_um).all()
+    for part in (above, below):
+        assert area(part) == 0 or (np.ptp(part.triangles, axis=1) > 0).all()
+        assert np.array_equal(np.unique(part.triangles), np.arange(len(part.vertices)))
+        rim = rim_of(part)
+        # Every corner of the rim has one edge in and one out: it is closed.
+        assert np.array_equal(np.sort(rim[:, 0]), np.sort(rim[:, 1]))
+        assert (part.vertices[rim.reshape(-1), axis] == plane_um).all()
+        # Closed by a cone to a point in the plane it encloses what its prisms do: faces look out.
+        assert enclosed_with_rim(part, rim, axis, plane_um) >= 0
+    together = sum(enclosed_with_rim(part, rim_of(part), axis, plane_um) for part in (above, below))
+    assert together == pytest.approx(enclosed(lumps), rel=1e-12)
+
+
+def rim_of(mesh: Mesh) -> np.ndarray:
+    """The edges, with their direction, that one triangle has and no other."""
+    edges = np.concatenate([mesh.triangles[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
+    there = {tuple(edge) for edge in edges.tolist()}
+    assert len(there) == len(edges)
+    return np.array([e for e in edges.tolist() if (e[1], e[0]) not in there], dtype=int).reshape(
+        -1, 2
+    )
+
+
+def enclosed_with_rim(mesh: Mesh, rim: np.ndarray, axis: int, plane_um: float) -> float:
+    """The volume inside when the rim is closed by triangles to a point in its plane."""
+    apex = np.full((1, 3), 2.0)
+    apex[0, axis] = plane_um
+    lids = np.column_stack([rim[:, ::-1], np.full(len(rim), len(mesh.vertices))])
+    return enclosed(
+        Mesh(np.concatenate([mesh.vertices, apex]), np.concatenate([mesh.triangles, lids]))
+    )
+
+
+def test_joined_and_chosen_surfaces(lumps: Mesh) -> None:
+    several = joined_mesh([lumps, half_mesh(lumps, 0, 4.5, above=True), lumps])
+    assert enclosed(several) > 2 * enclosed(lumps)
+    chosen = np.zeros(len(several.triangles), dtype=bool)
+    chosen[-len(lumps.triangles) :] = True
+    again = chosen_triangles(several, chosen)
+    assert np.array_equal(again.vertices, lumps.vertices)
+    assert np.array_equal(again.triangles, lumps.triangles)
+    assert np.array_equal(centres_of(again)[7], lumps.vertices[lumps.triangles[7]].mean(axis=0))
+    assert len(joined_mesh([]).vertices) == 0
+
+
+PLAIN = "v 1 2 3\nv 4.5 -5e-1 6\nv 7 8 +9.25\nf 1 2 3\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PLAIN,
+        PLAIN.replace("\n", "\r\n"),
+        PLAIN.rstrip(),
+        PLAIN.replace("f 1", "\nf 1").replace("v 7", "\n\nv 7"),
+        PLAIN.replace("v 1 2", "v  1   2"),
+        re.sub("(v .*)", r"\1 0.5 0.5 1", PLAIN),
+        PLAIN.replace("v 1 2 3", "vn 1 2 3\nv 1 2 3"),
+        PLAIN.replace("f 1", "vv 9 9 9\nf 1"),
+        PLAIN.replace("f 1 2 3", "f 1 2 3 1"),
+        PLAIN.replace("f 1 2 3", "f 1 2 3 1\nf 2 3 1"),
+        PLAIN.replace("f 1 2 3", "f 1/1 2/1 3/1"),
+        PLAIN.replace("f 1 2 3", "f 1\t2 3 1"),
+        PLAIN.replace("f 1 2 3", "f\t1 2 3"),
+        PLAIN + "v 1 1 1\nf 2 3 4\n",
+        PLAIN + "# f 3 2 1\n",
+        PLAIN + "g a\nf 3 2 1\n",
+        PLAIN.replace("4.5", "4_5"),
+    ],
+)
+def test_the_fast_way_reads_what_meshio_reads(text: str, tmp_path: Path) -> None:
+    """Whatever is not plain goes the slow way; nothing is read as something else."""
+    import meshio
+
+    path = tmp_path / "a.obj"
+    path.write_bytes(text.encode())
+    wanted = meshio.obj.read(io.StringIO("".join(_kept(text))))
+    mesh = read_mesh(path)
+    assert np.array_equal(mesh.vertices, wanted.points[:, :3])
+    fans = [
+        [face[0], face[i], face[i + 1]]
+        for block in wanted.cells
+        for face in block.data.tolist()
+        for i in range(1, len(face) - 1)
+    ]
+    assert mesh.triangles.tolist() == fans
+
+
+def _kept(text: str) -> list[str]:
+    """The lines that meshio can read: it refuses normals that are not as many as vertices."""
+    return [line for line in text.splitlines(keepends=True) if not line.startswith("vn")]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "no faces"),
+        ("f 1 2 3\n", "holds|no points|names vertex|readable"),
+        (PLAIN.replace("f 1 2 3", "f 1 2 4"), "names vertex 4"),
+        (PLAIN.replace("f 1 2 3", "f 0 2 3"), "names vertex 0"),
+        (PLAIN.replace("v 1 2 3", "v 1 2"), "readable"),
+        (PLAIN.replace("v 1 2 3", "v 1 2 1e400"), "not finite"),
+        (PLAIN.replace("v 1 2 3", "v 1 2 3.4.5"), "readable"),
+        (PLAIN.replace("v 1 2 3", "v 1 2 nan"), "not finite"),
+    ],
+)
+def test_what_is_no_surface_is_refused(text: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.obj"
+    path.write_text(text)
+    with pytest.raises(PackageError, match=reason):
+        read_mesh(path)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(
+        st.tuples(*[st.floats(allow_nan=False, allow_infinity=False)] * 3), min_size=3, max_size=9
+    )
+)
+def test_coordinates_are_read_to_the_last_bit(vertices: list[tuple[float, float, float]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.obj"
+        lines = [f"v {a!r} {b!r} {c!r}\n" for a, b, c in vertices]
+        path.write_text("".join([*lines, "f 1 2 3\n"]))
+        assert read_mesh(path).vertices.tolist() == [list(vertex) for vertex in vertices]
+
+
+@pytest.mark.parametrize("ending", ["obj", "ply", "stl", "vtk"])
+def test_files_for_other_programs(ending: str, lumps: Mesh, tmp_path: Path) -> None:
+    """What another reader finds: the same surface, and which structure each part is."""
+    import meshio
+
+    half = half_mesh(lumps, 2, 4.7, above=True)
+    parts = [MeshPart(672, "CP", lumps), MeshPart(5_000_000_000, "VISp2/3", half)]
+    path = tmp_path / f"a.{ending.upper() if ending == 'ply' else ending}"
+    write_mesh(path, parts)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    found = getattr(meshio, ending).read(path)
+    triangles = np.concatenate([block.data for block in found.cells])
+    both = joined_mesh([lumps, half])
+    corners = found.points[triangles].astype(float)
+    exact = both.vertices[both.triangles]
+    assert np.array_equal(corners, exact.astype(np.float32) if ending == "stl" else exact)
+    if ending == "obj":
+        assert re.findall("^o .*", path.read_text(), re.MULTILINE) == ["o CP", "o VISp2/3"]
+        assert read_mesh(path).triangles.tolist() == both.triangles.tolist()
+    elif ending == "vtk":
+        ids = found.cell_data["structure_id"][0]
+        assert ids.tolist() == [672] * len(lumps.triangles) + [5_000_000_000] * len(half.triangles)
+
+
+def test_another_ending_is_refused_and_nothing_is_left(lumps: Mesh, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"a mesh ends in \.obj, \.ply, \.stl, \.vtk"):
+        write_mesh(tmp_path / "a.fbx", [MeshPart(1, "CP", lumps)])
+    assert not list(tmp_path.iterdir())

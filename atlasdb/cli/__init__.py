@@ -26,6 +26,8 @@ COMMANDS = (
     "lookup",
     "mask",
     "volume",
+    "mesh",
+    "cite",
     "query",
     "sql",
     "check",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import click
 
 from atlasdb.cli.options import home_option, quiet_option
-from atlasdb.cli.output import progress_shown
 
 if TYPE_CHECKING:
     from atlasdb.api import Database
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 @click.option(
     "--source",
     metavar="FOLDER|URL|gin",
-    envvar="ATLASDB_SOURCE",
     help="Where to find ATLAS if it is a name: a folder or address laid out like BrainGlobe's "
-    "mirror. [default: ~/.brainglobe, then BrainGlobe's server]",
+    "mirror. [default: $ATLASDB_SOURCE, else ~/.brainglobe, then BrainGlobe's server]",
 )
 @click.option("--force", is_flag=True, help="Replace the same version if it is there.")
 @click.option("--strict", is_flag=True, help="Refuse an atlas that has warnings.")
@@ -36,8 +35,10 @@ def command(
     ATLAS is a name (allen_mouse_100um, or allen_mouse_100um@1.2), the folder or .tar.gz file of a
     BrainGlobe package, or the address of one. phantom_mouse_100um is built in.
     """
+    from atlasdb.progress import progress_shown
+
     begin = time.monotonic()
-    with progress_shown(quiet=quiet) as progress:
+    with nullcontext() if quiet else progress_shown() as progress:
         report = db.ingest(atlas, source=source, force=force, strict=strict, progress=progress)
     if report.status == "present":
         click.echo(f"{report.atlas} is already there (--force replaces it)")

@@ -8,6 +8,7 @@ import click
 
 from atlasdb.cli.options import (
     atlas_argument,
+    hemisphere_option,
     home_option,
     image_option,
     orientation_option,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @atlas_argument
 @structures_argument
 @image_option
-@click.option("--hemisphere", type=click.Choice(["left", "right"]), help="On this side only.")
+@hemisphere_option
 @click.option("--direct", is_flag=True, help="Their own labels only, not their descendants'.")
 @click.option("--ids", is_flag=True, help="Write the structures' ids and not 1.")
 @orientation_option

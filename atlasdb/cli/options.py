@@ -101,6 +101,10 @@ orientation_option: Decorator = click.option(
     help="Where the axes start (BrainGlobe's letters: 'asr' is anterior, superior, right).",
 )
 
+hemisphere_option: Decorator = click.option(
+    "--hemisphere", type=click.Choice(["left", "right"]), help="On this side only."
+)
+
 optional_structure_argument: Decorator = click.argument(
     "structure", metavar="[STRUCTURE]", required=False, callback=_structure
 )

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pyarrow as pa
-    from rich.progress import Progress as RichProgress
-    from rich.progress import TaskID
 
 _GAP = "   "
 _NULL = "NULL"
@@ -311,60 +309,3 @@ def cell(value: object) -> str:
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value)
     )
-
-
-class _PlainProgress:
-    """Progress in a log: a line a step."""
-
-    def step(self, label: str, total: int | None = None) -> None:
-        size = f" ({total:,} bytes)" if total else ""
-        click.echo(f"{label}{size}", err=True)
-
-    def advance(self, amount: int) -> None:
-        pass
-
-
-class _BarProgress:
-    """Progress on a terminal: a bar that belongs to the step at hand."""
-
-    def __init__(self, bars: RichProgress) -> None:
-        self._bars = bars
-        self._task: TaskID | None = None
-
-    def step(self, label: str, total: int | None = None) -> None:
-        if self._task is not None:
-            self._bars.remove_task(self._task)
-        self._task = self._bars.add_task(label, total=total)
-
-    def advance(self, amount: int) -> None:
-        if self._task is not None:
-            self._bars.advance(self._task, amount)
-
-
-@contextmanager
-def progress_shown(*, quiet: bool) -> Iterator[Any]:
-    """Yield a progress: bars on a terminal, lines elsewhere, None with ``--quiet``."""
-    if quiet:
-        yield None
-    elif not sys.stderr.isatty():
-        yield _PlainProgress()
-    else:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
-
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-            yield _BarProgress(bars)

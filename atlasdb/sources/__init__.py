@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import configparser
 import os
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atlasdb.download import fetch, fetch_text
-from atlasdb.errors import DownloadError, PackageError, SourceError, did_you_mean
+from atlasdb.errors import DownloadError, PackageError, SourceError, did_you_mean, one_line
 from atlasdb.names import AtlasName, Version
 from atlasdb.sources import phantom
 from atlasdb.sources.archive import ArchiveOrigin
@@ -28,6 +29,7 @@ GIN = "https://gin.g-node.org/brainglobe/atlases/raw/master/"
 """Where BrainGlobe publishes its TIFF packages."""
 
 LISTING = "last_versions.conf"
+CONFIGURATION = "bg_config.conf"
 _ARCHIVES = (".tar.gz", ".tgz")
 
 
@@ -41,10 +43,13 @@ class UrlOrigin:
         The archive's address.
     expected
         The name and version that it was found under, if it was asked for by name.
+    downloads
+        The folder where the archive lies meanwhile; the staging folder by default.
     """
 
     url: str
     expected: AtlasName | None = None
+    downloads: Path | None = None
 
     @property
     def description(self) -> str:
@@ -53,13 +58,24 @@ class UrlOrigin:
 
     def open(self, staging: Path, progress: Progress) -> SourceAtlas:
         """Download the archive and open the package in it."""
-        archive = fetch(self.url, staging / "download.tar.gz", progress=progress)
-        package = ArchiveOrigin(archive, self.url).open(staging, progress)
-        archive.unlink()
-        return package
+        with tempfile.TemporaryDirectory(dir=self._folder(staging)) as folder:
+            archive = fetch(self.url, Path(folder) / "download.tar.gz", progress=progress)
+            return ArchiveOrigin(archive, self.url).open(staging, progress)
+
+    def _folder(self, staging: Path) -> Path:
+        """Return the folder for the archive, made if need be."""
+        if self.downloads is None:
+            return staging
+        try:
+            self.downloads.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SourceError(
+                f"cannot download into {self.downloads}: {error.strerror or error}"
+            ) from error
+        return self.downloads
 
 
-def locate(atlas: str, *, source: str | None = None) -> Origin:
+def locate(atlas: str, *, source: str | None = None, downloads: Path | None = None) -> Origin:
     """Find an atlas.
 
     Parameters
@@ -72,7 +88,9 @@ def locate(atlas: str, *, source: str | None = None) -> Origin:
     source
         A mirror: a folder or an http(s) address with archives (or, in a folder, unpacked packages)
         and BrainGlobe's ``last_versions.conf``; ``gin`` for BrainGlobe's server. Only read for a
-        name.
+        name. By default what ``ATLASDB_SOURCE`` names.
+    downloads
+        Where an archive lies while it is downloaded; the ingest's own folder by default.
 
     Returns
     -------
@@ -85,7 +103,7 @@ def locate(atlas: str, *, source: str | None = None) -> Origin:
         The atlas is not there.
     """
     if _is_url(atlas):
-        return UrlOrigin(atlas)
+        return UrlOrigin(atlas, downloads=downloads)
     path = _path(atlas)
     if _is_file(path / "metadata.json"):
         return FolderOrigin(path)
@@ -95,7 +113,80 @@ def locate(atlas: str, *, source: str | None = None) -> Origin:
     if name is None:
         what = "holds no metadata.json" if _is_folder(path) else "does not exist"
         raise SourceError(f"{atlas}: expected a package's folder or .tar.gz file; it {what}")
-    return _by_name(name, source)
+    origin = _by_name(name, source or default_source())
+    return replace(origin, downloads=downloads) if isinstance(origin, UrlOrigin) else origin
+
+
+def default_source() -> str | None:
+    """Return the source that the user's environment names in ``ATLASDB_SOURCE``."""
+    return os.environ.get("ATLASDB_SOURCE") or None
+
+
+def latest_versions(source: str | None = None, *, patient: bool = True) -> Mapping[str, Version]:
+    """Return the latest version of each atlas that a source has.
+
+    Parameters
+    ----------
+    source
+        As for `locate`: a folder or an address; BrainGlobe's server by default.
+    patient
+        Wait for a slow server.
+
+    Raises
+    ------
+    SourceError
+        The source is not there, or gives no list of atlases.
+    DownloadError
+        The server cannot be reached.
+    """
+    source = source or default_source() or "gin"
+    base = _server(source)
+    if base is not None:
+        return _listing(fetch_text(base + LISTING, patient=patient), base + LISTING)
+    folder = _path(source)
+    if not _is_folder(folder):
+        raise SourceError(f"the source {source} is neither a folder nor an http(s) address")
+    return {name: max(versions) for name, versions in _versions_in_folder(folder).items()}
+
+
+def archive_address(name: AtlasName, source: str | None = None) -> str | None:
+    """Return where a source has the archive of a version; None of one that it has not.
+
+    Parameters
+    ----------
+    name
+        With its version.
+    source
+        As for `latest_versions`.
+    """
+    source = source or default_source() or "gin"
+    base = _server(source)
+    if base is not None:
+        return _archive_on(base, name)
+    versions = _versions_in_folder(_path(source)).get(name.name, {})
+    path = versions.get(name.version) if name.version else None
+    return None if path is None else path.absolute().as_uri()
+
+
+def folder_has(folder: Path, name: AtlasName) -> bool:
+    """Whether a folder has a package or an archive of an atlas, of the version if one is named."""
+    versions = _versions_in_folder(folder).get(name.name, {})
+    return bool(versions) if name.version is None else name.version in versions
+
+
+def is_built_in(name: AtlasName) -> bool:
+    """Whether an atlas is one of the phantoms."""
+    return phantom.origin(name) is not None
+
+
+def _server(source: str) -> str | None:
+    """Return the base address of a source that is a server, None of a folder."""
+    address = GIN if source == "gin" else source
+    return address.rstrip("/") + "/" if _is_url(address) else None
+
+
+def _archive_on(base: str, name: AtlasName) -> str:
+    return f"{base}{name.name}_v{name.version}.tar.gz"
 
 
 def named(atlas: str) -> AtlasName | None:
@@ -165,13 +256,40 @@ def brainglobe_folder() -> Path:
     or ``~/.config/brainglobe``), else ``~/.brainglobe``.
     """
     config = Path(os.environ.get("BRAINGLOBE_CONFIG_DIR") or Path.home() / ".config/brainglobe")
-    parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read(config / "bg_config.conf", encoding="utf-8")
-        named = parser.get("default_dirs", "brainglobe_dir", fallback="")
-    except (configparser.Error, UnicodeDecodeError, OSError):
+        named = read_brainglobe_config(config).get("brainglobe_dir", "")
+    except SourceError:
         named = ""
     return _path(named) if named else Path.home() / ".brainglobe"
+
+
+def read_brainglobe_config(path: Path) -> dict[str, str]:
+    """Return the folders that BrainGlobe's configuration names.
+
+    Parameters
+    ----------
+    path
+        ``bg_config.conf``, or the folder with it.
+
+    Returns
+    -------
+    dict
+        ``brainglobe_dir`` and ``interm_download_dir``, those that are there.
+
+    Raises
+    ------
+    SourceError
+        There is no such file, or it is no configuration.
+    """
+    file = path / CONFIGURATION if path.is_dir() else path
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(file.read_text("utf-8"))
+    except (configparser.Error, UnicodeDecodeError, OSError) as error:
+        raise SourceError(
+            f"{file} cannot be read as BrainGlobe's configuration: {one_line(str(error))}"
+        ) from error
+    return dict(parser["default_dirs"]) if parser.has_section("default_dirs") else {}
 
 
 def _in_folder(name: AtlasName, folder: Path) -> Origin | None:
@@ -219,7 +337,8 @@ def _on_server(name: AtlasName, address: str) -> Origin:
         if name.name not in listed:
             raise _not_there(name, base, listed)
         version = listed[name.name]
-    return UrlOrigin(f"{base}{name.name}_v{version}.tar.gz", AtlasName(name.name, version))
+    found = AtlasName(name.name, version)
+    return UrlOrigin(_archive_on(base, found), found)
 
 
 def _listing(text: str, where: str) -> dict[str, Version]:

@@ -65,6 +65,8 @@ class AtlasData:
         Whether hemispheres follow the rule and not a file.
     read_statistics
         Reads the rows of ``structure_extent``, by rank and then 'both', 'left', 'right'.
+    leases
+        What keeps the files from being swept.
     """
 
     name: AtlasName
@@ -73,6 +75,7 @@ class AtlasData:
     blobs: Mapping[str, Blob]
     symmetric: bool
     read_statistics: Callable[[], pa.Table]
+    leases: object = None
 
     @cached_property
     def ranks(self) -> NDArray[Any]:
@@ -131,7 +134,8 @@ class AtlasData:
         Returns
         -------
         ndarray
-            Memory-mapped where the file is uncompressed (ranks and hemispheres), read otherwise.
+            Memory-mapped where the file is uncompressed (all but the annotation; references too,
+            unless an early atlasdb wrote them), read otherwise.
 
         Raises
         ------

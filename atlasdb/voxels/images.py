@@ -75,7 +75,7 @@ class Images(Masks, Orientations):
         if kind == "annotation":
             table = self.cut_ids(depth=depth, structures=structures)
             if not is_cut:
-                table = self._data.table.labels.astype(self._data.blob("annotation").dtype)
+                table = self.label_values()
             planes = self._planes(table, None, orientation)
             self._write(path, planes, table.dtype, orientation, _cut_text(kind, depth, structures))
             return

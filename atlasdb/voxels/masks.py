@@ -217,6 +217,23 @@ class Masks:
             ids[first : end + 1] = table.ids[first]
         return ids.astype(_dtype_of_ids(ids))
 
+    def annotation(self) -> NDArray[Any]:
+        """Return the annotation, the source's own label values; 0 is the background.
+
+        Made from the ranks by all processors, which is several times faster than unpacking the
+        file, and equal to it (``atlasdb check`` compares them).
+
+        Returns
+        -------
+        ndarray
+            (AP, SI, RL), of the file's type; a new one, the caller's own.
+        """
+        return self._painted(self.label_values(), None)
+
+    def label_values(self) -> NDArray[Any]:
+        """Return the label that each rank has in the annotation, (size + 1,) of the file's type."""
+        return self._data.table.labels.astype(self._data.blob("annotation").dtype)
+
     def annotation_cut(
         self,
         *,

@@ -7,17 +7,15 @@ whoever looks things up in it.
 
 from __future__ import annotations
 
-import weakref
-from contextlib import ExitStack
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from atlasdb.database import find_atlas, reading
 from atlasdb.errors import BlobError, HomeError
 from atlasdb.hierarchy import Hierarchy
-from atlasdb.home import lease
+from atlasdb.home import Leases
 from atlasdb.queries import quoted
 from atlasdb.structures import StructureTable
 from atlasdb.volumes import Blob
@@ -26,13 +24,15 @@ from atlasdb.voxels.grid import Grid
 from atlasdb.voxels.ranks import RankTable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import duckdb
     import pyarrow as pa
 
     from atlasdb.home import Home
     from atlasdb.names import AtlasName
+
+Opened = TypeVar("Opened")
 
 _STATISTICS = """
     SELECT e.structure_id, e.hemisphere, e.direct_voxels, e.voxels, e.volume_mm3,
@@ -61,39 +61,69 @@ def open_atlas(home: Home, atlas: str) -> AtlasData:
     BlobError
         Its folders are not.
     """
-    before: set[Path] = set()
+    return opened(home, atlas, read_data)
+
+
+def opened(
+    home: Home,
+    atlas: str,
+    read: Callable[[Home, duckdb.DuckDBPyConnection, int, AtlasName], Opened],
+) -> Opened:
+    """Return what is read of an atlas with leases on its folders.
+
+    Parameters
+    ----------
+    home
+        The home.
+    atlas
+        ``NAME`` or ``NAME@VERSION``.
+    read
+        Reads it from the database; called again if it meets a folder that was swept meanwhile.
+
+    Raises
+    ------
+    UnknownAtlasError
+        It is not there.
+    BlobError
+        Its folders are not.
+    """
+    before = ""
     while True:
         with reading(home) as connection:
-            data = _read(home, connection, *find_atlas(connection, atlas))
-        folders = {blob.path.parent for blob in data.blobs.values()}
-        leases = ExitStack()
-        try:
-            for folder in folders:
-                leases.enter_context(lease(folder))
-        except FileNotFoundError as error:  # replaced meanwhile, unless it is the same again
-            leases.close()
-            if folders == before:
-                raise BlobError(f"the volumes of {data.name} are missing: {error}") from error
-            before = folders
-            continue
-        weakref.finalize(data, leases.close)
-        return data
+            atlas_id, name = find_atlas(connection, atlas)
+            try:
+                return read(home, connection, atlas_id, name)
+            except FileNotFoundError as error:  # replaced meanwhile, unless it is the same again
+                if str(error) == before:
+                    raise BlobError(f"the files of {name} are missing: {error}") from error
+                before = str(error)
 
 
-def _read(
+def rows_of(
+    connection: duckdb.DuckDBPyConnection,
+    atlas_id: int,
+    columns: str,
+    table: str,
+    order: str = "ALL",
+) -> list[Any]:
+    """Return rows of an atlas, by a statement without parameters, from a table.
+
+    DuckDB imports pandas for the first statement with a parameter (0.2 s), and plans a view for as
+    long as all of this takes.
+    """
+    return connection.execute(
+        f"SELECT {columns} FROM main.{table} "  # noqa: S608 (our own names and a number)
+        f"WHERE atlas_id = {atlas_id:d} ORDER BY {order}"
+    ).fetchall()
+
+
+def read_data(
     home: Home, connection: duckdb.DuckDBPyConnection, atlas_id: int, name: AtlasName
 ) -> AtlasData:
-    """Read what is known of an atlas, by statements without parameters, from the tables.
-
-    DuckDB imports pandas, if that is installed, for the first statement with a parameter (0.2 s),
-    and plans a view for as long as all of this takes.
-    """
+    """Read what is known of an atlas's voxels."""
 
     def rows(columns: str, table: str, order: str = "ALL") -> list[Any]:
-        return connection.execute(
-            f"SELECT {columns} FROM main.{table} "  # noqa: S608 (our own names and a number)
-            f"WHERE atlas_id = {atlas_id:d} ORDER BY {order}"
-        ).fetchall()
+        return rows_of(connection, atlas_id, columns, table, order)
 
     shape = "shape_ap, shape_si, shape_rl"
     resolution = "resolution_ap_um, resolution_si_um, resolution_rl_um"
@@ -105,6 +135,10 @@ def _read(
     )
     labels = rows("value, structure_id", "label", "rank")
     volumes = rows(f"kind, path, dtype, {shape}, bytes, sha256", "volume")
+    blobs = {
+        kind: Blob(kind, home.folder / PurePosixPath(path), dtype, (a, b, c), size, digest)
+        for kind, path, dtype, a, b, c, size, digest in volumes
+    }
     return AtlasData(
         name=name,
         grid=Grid((ap, si, rl), (edges[0], edges[1], edges[2])),
@@ -112,12 +146,10 @@ def _read(
             _structures(structures, {owner: value for value, owner in labels}),
             np.array([value for value, owner in labels if owner is None], dtype=np.int64),
         ),
-        blobs={
-            kind: Blob(kind, home.folder / PurePosixPath(path), dtype, (a, b, c), size, digest)
-            for kind, path, dtype, a, b, c, size, digest in volumes
-        },
+        blobs=blobs,
         symmetric=symmetric,
         read_statistics=lambda: _statistics(home, name, volumes),
+        leases=Leases({blob.path.parent for blob in blobs.values()}),
     )
 
 

@@ -1,0 +1,270 @@
+"""The meshes of an atlas's structures: read, cut to a hemisphere, written for other programs.
+
+The one idea: a file in the home is the one that was ingested, or an error; all that is made of a
+mesh is made of the arrays in it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+
+from atlasdb.errors import BlobError, NoMeshError, PackageError
+from atlasdb.meshes import centres_of, chosen_triangles, half_mesh, read_mesh
+from atlasdb.runs import LEFT, RIGHT
+from atlasdb.space import STANDARD, first_left_index
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import meshio
+
+    from atlasdb.atlas.entries import AnyStructure, StructuresDict
+    from atlasdb.atlas.opening import AtlasRecord
+    from atlasdb.meshes import Mesh
+    from atlasdb.voxels import AtlasVoxels
+
+Hemisphere = Literal["left", "right"]
+Several = list[Any] | tuple[Any, ...]
+"""A list or tuple of structures, by acronym or id."""
+
+_RL = 2
+
+
+class Surfaces:
+    """The part of `atlasdb.atlas.Atlas` that is asked for meshes.
+
+    Parameters
+    ----------
+    record
+        The atlas.
+
+    Notes
+    -----
+    Coordinates are microns in the array's axis order (AP, SI, RL) from its corner: voxel 0 begins
+    at 0. Faces look outwards. Many atlases have no mesh for some structures.
+    """
+
+    _record: AtlasRecord
+    voxels: AtlasVoxels
+    structures: StructuresDict
+
+    @overload
+    def mesh_from_structure(
+        self, structure: AnyStructure, *, hemisphere: Hemisphere | None = None
+    ) -> meshio.Mesh: ...
+
+    @overload
+    def mesh_from_structure(
+        self, structure: Several, *, hemisphere: Hemisphere | None = None
+    ) -> list[meshio.Mesh]: ...
+
+    def mesh_from_structure(
+        self,
+        structure: AnyStructure | Several,
+        *,
+        hemisphere: Hemisphere | None = None,
+    ) -> meshio.Mesh | list[meshio.Mesh]:
+        """Return the mesh of a structure, or of each of a list.
+
+        Parameters
+        ----------
+        structure
+            An acronym or id, or a list or tuple of them.
+        hemisphere
+            'left' or 'right': the part of the mesh on that side (see `half_surface`).
+
+        Returns
+        -------
+        meshio.Mesh or list of meshio.Mesh
+            ``points`` (V, 3) float64, microns; one block of cells 'triangle', (F, 3) int64. A whole
+            mesh is read once and kept: it is the one of ``structures[structure]["mesh"]``.
+
+        Raises
+        ------
+        NoMeshError
+            The structure has no mesh, or nothing of it lies on that side.
+        BlobError
+            The file is missing or was altered.
+
+        Examples
+        --------
+        >>> import atlasdb, tempfile
+        >>> db = atlasdb.connect(tempfile.mkdtemp())
+        >>> _ = db.ingest("phantom_mouse_100um")
+        >>> mesh = db.atlas("phantom_mouse_100um").mesh_from_structure("CP", hemisphere="left")
+        >>> mesh.points.shape, mesh.points[:, 2].min() >= 5700
+        ((266, 3), np.True_)
+        """
+        if isinstance(structure, list | tuple):
+            return [self.mesh_from_structure(one, hemisphere=hemisphere) for one in structure]
+        entry = self.structures[structure]
+        if hemisphere is None:
+            mesh: meshio.Mesh = entry["mesh"]
+            return mesh
+        return _as_meshio(self.surface(entry["id"], hemisphere=hemisphere))
+
+    @overload
+    def meshfile_from_structure(self, structure: AnyStructure) -> Path: ...
+
+    @overload
+    def meshfile_from_structure(self, structure: Several) -> list[Path]: ...
+
+    def meshfile_from_structure(self, structure: AnyStructure | Several) -> Path | list[Path]:
+        """Return the OBJ file of a structure's mesh, or of each of a list.
+
+        Raises
+        ------
+        NoMeshError
+            The structure has no mesh.
+        BlobError
+            The file is missing or was altered.
+        """
+        if isinstance(structure, list | tuple):
+            return [self.meshfile_from_structure(one) for one in structure]
+        return self._mesh_file(self.structures.id_of(structure))
+
+    def root_mesh(self) -> meshio.Mesh:
+        """Return the mesh of the root, as `mesh_from_structure`."""
+        return self.mesh_from_structure(self._root_id)
+
+    def root_meshfile(self) -> Path:
+        """Return the OBJ file of the root's mesh, as `meshfile_from_structure`."""
+        return self.meshfile_from_structure(self._root_id)
+
+    def surface(
+        self,
+        structure: AnyStructure,
+        *,
+        hemisphere: Hemisphere | None = None,
+        orientation: str = STANDARD,
+    ) -> Mesh:
+        """Return the mesh of a structure as plain arrays.
+
+        Parameters
+        ----------
+        structure
+            An acronym or id.
+        hemisphere
+            'left' or 'right'. In a symmetric atlas the mesh is cut at the plane between the
+            hemispheres' voxels, and open there; in an asymmetric one it keeps the triangles whose
+            centre lies in a voxel of that hemisphere (of the nearest voxel, beyond the volume).
+        orientation
+            Where the axes start, as in `atlasdb.voxels.AtlasVoxels.mesh_in`.
+
+        Raises
+        ------
+        NoMeshError
+            The structure has no mesh, or nothing of it lies on that side.
+        BlobError
+            The file is missing or was altered.
+        """
+        structure_id = self.structures.id_of(structure)
+        path = self._mesh_file(structure_id)
+        try:
+            mesh = read_mesh(path)
+        except PackageError as error:
+            raise BlobError(f"the mesh {path} was altered: {error}") from error
+        if hemisphere is not None:
+            mesh = self._half(mesh, hemisphere)
+            if not len(mesh.triangles):
+                raise NoMeshError(
+                    f"nothing of the mesh of {self.structures[structure_id]['acronym']} lies in "
+                    f"the {hemisphere} hemisphere of {self.voxels.name}"
+                )
+        return self.voxels.mesh_in(mesh, orientation)
+
+    def write_mesh(
+        self,
+        path: Path,
+        structures: AnyStructure | Several,
+        *,
+        hemisphere: Hemisphere | None = None,
+        orientation: str = STANDARD,
+    ) -> tuple[int, int]:
+        """Write the mesh of a structure, or of several, as one file for other programs.
+
+        Parameters
+        ----------
+        path
+            Ends in ``.obj``, ``.ply``, ``.stl`` or ``.vtk``; see `atlasdb.meshes.files.write_mesh`.
+        structures
+            One or a list.
+        hemisphere, orientation
+            As `surface`.
+
+        Returns
+        -------
+        tuple of int
+            The number of vertices and of triangles written.
+
+        Raises
+        ------
+        NoMeshError
+            A structure has no mesh; nothing is written.
+        ValueError
+            Another ending, or a path among the atlas's own files.
+        """
+        from atlasdb.meshes.files import MeshPart, checked_ending, write_mesh
+
+        checked_ending(path)
+        several: Several = structures if isinstance(structures, list | tuple) else [structures]
+        own = {mesh.path.parent.resolve() for mesh in self._record.meshes.values()}
+        if path.resolve().parent in own:
+            raise ValueError(f"{path} is among the atlas's own meshes: write it elsewhere")
+        ids = dict.fromkeys(self.structures.id_of(one) for one in several)
+        parts = [
+            MeshPart(
+                structure_id,
+                self.structures[structure_id]["acronym"],
+                self.surface(structure_id, hemisphere=hemisphere, orientation=orientation),
+            )
+            for structure_id in ids
+        ]
+        write_mesh(path, parts)
+        return sum(len(p.mesh.vertices) for p in parts), sum(len(p.mesh.triangles) for p in parts)
+
+    @property
+    def _root_id(self) -> int:
+        return self._record.data.table.structures.hierarchy.root_id
+
+    def _mesh_file(self, structure_id: int) -> Path:
+        """Return a mesh's file, and make sure that it is the one that was ingested."""
+        mesh = self._record.meshes.get(structure_id)
+        if mesh is None:
+            raise NoMeshError(
+                f"{self.structures[structure_id]['acronym']} ({structure_id}) has no mesh in "
+                f"{self.voxels.name}, which has meshes for {len(self._record.meshes):,} of "
+                f"{len(self.structures):,} structures"
+            )
+        if not mesh.path.is_file():
+            raise BlobError(f"the mesh is missing: {mesh.path}")
+        size = mesh.path.stat().st_size
+        if size != mesh.bytes:
+            raise BlobError(f"the mesh {mesh.path} has {size:,} bytes instead of {mesh.bytes:,}")
+        return mesh.path
+
+    def _read_mesh(self, structure_id: int) -> meshio.Mesh:
+        """Read a whole mesh for `structures`."""
+        return _as_meshio(self.surface(structure_id))
+
+    def _half(self, mesh: Mesh, hemisphere: Hemisphere) -> Mesh:
+        """Return the part of a mesh in one hemisphere."""
+        if hemisphere not in {"left", "right"}:
+            raise ValueError(f"hemisphere is 'left' or 'right', not {hemisphere!r}")
+        data = self._record.data
+        if data.sides is None:
+            plane = first_left_index(data.grid.shape[_RL]) * data.grid.resolution_um[_RL]
+            return half_mesh(mesh, _RL, plane, above=hemisphere == "left")
+        index = np.floor(centres_of(mesh) / data.grid.resolution_um).astype(np.int64)
+        nearest = np.clip(index, 0, np.array(data.grid.shape) - 1)
+        sides = data.sides[tuple(nearest.T)]
+        return chosen_triangles(mesh, sides == (LEFT if hemisphere == "left" else RIGHT))
+
+
+def _as_meshio(mesh: Mesh) -> meshio.Mesh:
+    """Return a mesh as meshio's readers give one."""
+    import meshio
+
+    return meshio.Mesh(mesh.vertices, [("triangle", mesh.triangles)])

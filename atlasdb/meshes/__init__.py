@@ -1,0 +1,26 @@
+"""Meshes: OBJ files, surfaces in memory, and files for other programs."""
+
+from __future__ import annotations
+
+from atlasdb.meshes.obj import MeshCounts, count_mesh, read_mesh, reorient_mesh
+from atlasdb.meshes.surfaces import (
+    Mesh,
+    centres_of,
+    chosen_triangles,
+    half_mesh,
+    joined_mesh,
+    turned_mesh,
+)
+
+__all__ = [
+    "Mesh",
+    "MeshCounts",
+    "centres_of",
+    "chosen_triangles",
+    "count_mesh",
+    "half_mesh",
+    "joined_mesh",
+    "read_mesh",
+    "reorient_mesh",
+    "turned_mesh",
+]
