@@ -346,7 +346,7 @@ class Atlas(Coordinates, Surfaces):
         from rich.console import Console
 
         text = StringIO()
-        Console(file=text, force_jupyter=False).print(self)
+        Console(file=text, force_jupyter=False, color_system=None).print(self)
         return text.getvalue()
 
     def __rich_console__(self, *_: object) -> Iterator[Panel]:
