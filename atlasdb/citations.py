@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
 CitationForm = Literal["text", "bibtex"]
 
-_DOI = re.compile(r"10\.\d{4,9}/[^\s\"<>{}]+")
+_DOI = re.compile(r"10\.\d{4,9}/[^\s\"<>{}\\]+")
 _ADDRESS = re.compile(r"(?:https?://)?(?:dx\.)?doi(?:\.org/|:)\s*(?=10\.)", re.IGNORECASE)
 _YEAR = re.compile(r"\b(?:1[89]|20)\d\d\b")
 _ET_AL = re.compile(r"[\s,]*\bet\s+al\b\.?[\s,]*$", re.IGNORECASE)
+# BibTeX counts braces behind a backslash too.
 _TEX = {
     "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
+    "{": r"\textbraceleft{}",
+    "}": r"\textbraceright{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
 } | {c: f"\\{c}" for c in "&%$#_"}
@@ -117,7 +118,7 @@ def publications(citation: str) -> list[Publication]:
     found = []
     begin = 0
     for match in _DOI.finditer(citation):
-        doi = match[0].rstrip(".,;:)]'")
+        doi = _trimmed(match[0])
         before = _ADDRESS.sub("", citation[begin : match.start()])
         begin = match.start() + len(doi)
         years = list(_YEAR.finditer(before))
@@ -126,6 +127,13 @@ def publications(citation: str) -> list[Publication]:
         bare = _ET_AL.sub("", authors).strip(" ,;")
         found.append(Publication(doi, bare, years[-1][0] if years else "", bare != authors))
     return found
+
+
+def _trimmed(doi: str) -> str:
+    """Return a DOI without the punctuation that a sentence puts after it."""
+    while doi[-1] in ".,;:]'" or (doi[-1] == ")" and doi.count(")") > doi.count("(")):
+        doi = doi[:-1]
+    return doi
 
 
 def cite(credits_of: Sequence[AtlasCredits], form: CitationForm = "text") -> str:

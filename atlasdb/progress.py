@@ -10,6 +10,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from atlasdb.sources.base import NoProgress
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -79,9 +81,9 @@ class Calling:
 
 @contextmanager
 def progress_shown() -> Iterator[Progress]:
-    """Yield a progress: bars on a terminal, lines elsewhere."""
+    """Yield a progress: bars on a terminal, lines elsewhere, nothing where stderr is closed."""
     if sys.stderr is None or not sys.stderr.isatty():
-        yield _Lines()
+        yield NoProgress() if sys.stderr is None else _Lines()
         return
     from rich.console import Console
     from rich.progress import (

@@ -735,3 +735,66 @@ def test_all_forms_give_the_same(full: atlasdb.Database, full_shell: Shell) -> N
                         *command, atlas, top.acronym, *words.get(verb, ()), "--format", "json"
                     )
                     assert [row["acronym"] for row in json.loads(printed)] == expected
+
+
+def test_a_mesh_is_written(full_shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "a.ply"
+    printed = full_shell("mesh", "phantom_mouse_100um", "CP", "385", "-o", str(path))
+    assert re.fullmatch(
+        rf"wrote {path}: CP, 385 of phantom_mouse_100um@1.0, [\d,]+ vertices, [\d,]+ triangles\n",
+        printed,
+    )
+    half = full_shell("mesh", "phantom_mouse_100um", "672", "--hemisphere", "left", "-o", str(path))
+    assert half == (
+        f"wrote {path}: 672, left of phantom_mouse_100um@1.0, 266 vertices, 528 triangles\n"
+    )
+    assert path.read_bytes().startswith(b"ply\nformat binary_little_endian")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.ply"]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["small_rat_50um", "root", "-o", "a.fbx"], 2, "a mesh ends in .obj, .ply, .stl, .vtk"),
+        (["small_rat_50um", "root"], 2, "Missing option '-o'"),
+        (["small_rat_50um", "roof", "-o", "a.obj"], 1, "no structure roof in small_rat_50um@1.10"),
+        (["small_rat_50um", "-o", "a.obj"], 2, "Missing argument 'STRUCTURE"),
+        (["small_rat_50um", "root", "-o", "none/a.obj"], 1, "cannot write none/a.obj: No such file"),
+        (["small_rat_50um", "root", "-o", "a.obj", "--orientation", "abc"], 2, "'abc'"),
+        (["small_rat_50um", "root", "-o", "a.obj", "--hemisphere", "both"], 2, "'left', 'right'"),
+        (["small_rat_50um", "root", "--hemisphere", "left", "-o", "a.obj"], 1,
+         "error: nothing of the mesh of root lies in the left hemisphere of small_rat_50um@1.10"),
+    ],
+)  # fmt: skip
+def test_a_mesh_that_cannot_be_written(
+    words: list[str],
+    status: int,
+    message: str,
+    full_shell: Shell,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in full_shell("mesh", *words, status=status)
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(("a.", ".a"))]
+
+
+def test_one_structure_without_a_mesh_and_nothing_is_written(shell: Shell, tmp_path: Path) -> None:
+    shell("ingest", str(SmallAtlas(meshes={"997": TETRAHEDRON}).write(tmp_path)), "-q")
+    error = shell("mesh", "small_rat_50um", "root", "cm", "-o", str(tmp_path / "a.obj"), status=1)
+    assert error == (
+        "error: cm (12) has no mesh in small_rat_50um@1.0, which has meshes for 1 of 7 structures\n"
+    )
+    assert not (tmp_path / "a.obj").exists()
+
+
+def test_atlases_are_cited(full_shell: Shell, tmp_path: Path) -> None:
+    printed = full_shell("cite", "small_rat_50um@1.2", "phantom_mouse_100um")
+    assert printed.startswith("small_rat_50um, version 1.2 (Rattus norvegicus, 50 × 20 × 10 µm)")
+    assert len(printed.splitlines()) == 5
+    path = tmp_path / "refs.bib"
+    assert full_shell("cite", "small_rat_50um", "-o", str(path)) == ""
+    assert path.read_text() == full_shell("cite", "small_rat_50um", "--format", "bibtex")
+    assert path.read_text().startswith("@misc{small_rat_50um_v1.10,\n")
+    assert "no atlas nope" in full_shell("cite", "nope", status=1)
+    assert "Missing argument" in full_shell("cite", status=2)

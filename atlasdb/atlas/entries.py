@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from atlasdb.atlas.opening import AtlasRecord
     from atlasdb.structures import StructureTable
 
-AnyStructure = str | int | float | np.number[Any]
+AnyStructure = str | SupportsIndex | float | np.floating[Any]
 """A structure: its acronym, its id as any integer, or a text of its id's digits."""
 
 _MOST_NAMES = 3
@@ -61,7 +61,7 @@ class Structure(UserDict[str, Any]):
         return dict, (self.data,)
 
 
-class StructuresDict(UserDict[int, Structure]):
+class StructuresDict(UserDict[Any, Structure]):
     """The structures of an atlas, by acronym or by id; iterates over ids in depth-first order.
 
     ``structures["VISp"]``, ``structures[385]``, ``structures[np.uint32(385)]``,
