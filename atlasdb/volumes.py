@@ -226,9 +226,27 @@ def map_contiguous(path: Path, dtype: str, shape: tuple[int, int, int]) -> NDArr
     >>> bool((mapped == volume).all())
     True
     """
+    voxel = np.dtype(dtype).newbyteorder("<")
+    offset = _contiguous_offset(path, voxel, shape)
+    return None if offset is None else np.memmap(path, voxel, "r", offset, shape)
+
+
+def read_contiguous(path: Path, dtype: str, shape: tuple[int, int, int]) -> NDArray[Any] | None:
+    """Read a volume that `write_contiguous` wrote, or return None as `map_contiguous`.
+
+    Reading is faster than copying what is mapped, page by page.
+    """
+    voxel = np.dtype(dtype).newbyteorder("<")
+    offset = _contiguous_offset(path, voxel, shape)
+    if offset is None:
+        return None
+    return np.fromfile(path, voxel, math.prod(shape), offset=offset).reshape(shape)
+
+
+def _contiguous_offset(path: Path, voxel: np.dtype[Any], shape: tuple[int, int, int]) -> int | None:
+    """Return where the voxels of an uncompressed volume begin, None if it is no such file."""
     with path.open("rb") as file:
         tags = _first_tags(file.read(_HEAD_BYTES))
-    voxel = np.dtype(dtype).newbyteorder("<")
     expected = {
         _WIDTH: shape[2],
         _HEIGHT: shape[1],
@@ -240,7 +258,7 @@ def map_contiguous(path: Path, dtype: str, shape: tuple[int, int, int]) -> NDArr
         return None
     if offset + math.prod(shape) * voxel.itemsize > path.stat().st_size:
         return None
-    return np.memmap(path, voxel, "r", offset, shape)
+    return offset
 
 
 def _first_tags(head: bytes) -> dict[int, int]:

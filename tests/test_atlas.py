@@ -172,7 +172,9 @@ def test_points_in_all_the_forms_that_people_have(small: Atlas) -> None:
 def test_levels_that_are_none(small: Atlas) -> None:
     level: Any = np.int8(0)
     assert small.structure_from_coords((0, 0, 0), hierarchy_lev=level) in {0, 997}
-    for wrong in (4, 400, True):
+    small.structure_from_coords((0, 0, 0), hierarchy_lev=1)
+    levels: list[Any] = [4, 400, True, np.True_, "2", 2.0, [1]]
+    for wrong in levels:
         with pytest.raises(UnknownDepthError):
             small.structure_from_coords((0, 0, 0), hierarchy_lev=wrong)
 

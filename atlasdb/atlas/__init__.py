@@ -180,7 +180,7 @@ class Atlas(Coordinates, Surfaces):
 
         `mapped` has the volumes without reading them whole.
         """
-        return np.array(self.voxels.volume("reference"))
+        return self._record.data.array("reference")
 
     @property
     def template(self) -> NDArray[Any]:
@@ -390,21 +390,30 @@ class Atlas(Coordinates, Surfaces):
             f"{len(self._record.meshes):,} with a mesh",
         }
 
+    @cached_property
+    def _rank_of(self) -> dict[int, int]:
+        """The rank of each id."""
+        ids = self._record.data.table.structures.hierarchy.ids.tolist()
+        return dict(zip(ids, range(1, len(ids) + 1), strict=True))
+
+    @cached_property
+    def _parents(self) -> list[int]:
+        """The rank of each rank's parent; 0 for the root, and for 0."""
+        return [0, *self._record.data.table.structures.hierarchy.parent_rank.tolist()]
+
     def _rank(self, structure: AnyStructure) -> int:
         """Return the rank of a structure."""
-        table = self._record.data.table.structures
-        return table.rank_of(self.structures.id_of(structure))
+        return self._rank_of[self.structures.id_of(structure)]
 
     def _last_rank(self, rank: int) -> int:
         return int(self._record.data.table.structures.hierarchy.last_rank[rank - 1])
 
     def _path(self, rank: int) -> list[int]:
         """Return the ranks from the root to a structure."""
-        parents = self._record.data.table.structures.hierarchy.parent_rank
         path = []
         while rank:
             path.append(rank)
-            rank = int(parents[rank - 1])
+            rank = self._parents[rank]
         return path[::-1]
 
     def _at_level(self, rank: int, level: int | None) -> list[int]:

@@ -144,7 +144,7 @@ class AdditionalReferences(Mapping[str, "NDArray[Any]"]):
                 f"{self._voxels.name} has no additional reference {name!r}{near}; it has {there}"
             )
         if name not in self._read:
-            self._read[name] = np.array(self._voxels.volume(name))
+            self._read[name] = self._voxels.array(name)
         return self._read[name]
 
     def __iter__(self) -> Iterator[str]:

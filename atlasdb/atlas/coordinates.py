@@ -6,6 +6,7 @@ since scripts ask for a million of them one by one; arrays of points go to `atla
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from atlasdb.runs import LEFT, NEITHER, RIGHT
 from atlasdb.voxels.ranks import refuse_unknown
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike, NDArray
 
     from atlasdb.atlas.opening import AtlasRecord
@@ -102,22 +105,17 @@ class Coordinates:
         array([567,   0])
         """
         triple = _triple(coords)
+        level = self._uncut if hierarchy_lev is None else self._level(hierarchy_lev)
         if triple is None:
-            ranks = self.voxels.ranks_at(
-                coords,
-                unit="um" if microns else "voxel",
-                outside=self._record.data.table.size,
-            )
-            ids, acronyms, named = self._level(hierarchy_lev)
-            if not as_acronym:
-                return ids[ranks]
-            texts = np.where(named, acronyms, np.array(key_error_string))
-            return texts[ranks]
-        rank = self._rank_at(triple, microns=microns)
-        ids, acronyms, named = self._level(hierarchy_lev)
+            outside = self._record.data.table.size
+            unit = "um" if microns else "voxel"
+            ranks = self.voxels.ranks_at(coords, unit=unit, outside=outside)
+            return level.texts(key_error_string)[ranks] if as_acronym else level.id_table[ranks]
+        rank = self._rank_at(triple, microns)
         if as_acronym:
-            return str(acronyms[rank]) if named[rank] else key_error_string
-        return self._native_ids[rank] if hierarchy_lev is None else int(ids[rank])
+            acronym = level.acronyms[rank]
+            return key_error_string if acronym is None else acronym
+        return level.ids[rank]
 
     def hemisphere_from_coords(
         self,
@@ -160,7 +158,7 @@ class Coordinates:
             values = [_SIDES[value] for value in sorted(_SIDES)] if as_string else sorted(_SIDES)
             table = np.array([*values, _OUTSIDE if as_string else NEITHER])
             return table[sides] if as_string else table.astype(np.uint8)[sides]
-        voxel = self._voxel_of(triple, microns=microns)
+        voxel = self._voxel_of(triple, microns)
         if voxel is None:
             return _OUTSIDE if as_string else np.uint8(NEITHER)
         side = self._sides[voxel]
@@ -171,35 +169,80 @@ class Coordinates:
         return self._record.data.hemispheres
 
     @cached_property
-    def _native_ids(self) -> list[np.integer[Any]]:
-        """The id of each rank, of the annotation's type where that holds it."""
-        kind = np.dtype(self._record.data.blob("annotation").dtype)
-        limits = np.iinfo(kind if kind.kind in "iu" else np.int64)
-        return [
-            (kind.type if limits.min <= one <= limits.max and kind.kind in "iu" else np.int64)(one)
-            for one in self._record.data.table.ids.tolist()
-        ]
+    def _voxel_of(self) -> Callable[[Triple, bool], tuple[int, int, int] | None]:
+        """The function from a point to its voxel, None outside the volume; NaN is in none."""
+        n_ap, n_si, n_rl = self._record.data.grid.shape
+        edge_ap, edge_si, edge_rl = self._record.data.grid.resolution_um
+
+        def voxel_of(triple: Triple, microns: bool) -> tuple[int, int, int] | None:
+            ap, si, rl = triple
+            if microns:
+                try:  # in doubles, as for arrays of points
+                    ap, si, rl = float(ap) / edge_ap, float(si) / edge_si, float(rl) / edge_rl
+                except OverflowError:  # an integer beyond all doubles
+                    return None
+            if 0 <= ap < n_ap and 0 <= si < n_si and 0 <= rl < n_rl:
+                return int(ap), int(si), int(rl)
+            return None
+
+        return voxel_of
 
     @cached_property
-    def _levels(self) -> dict[int | None, tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
+    def _rank_at(self) -> Callable[[Triple, bool], int]:
+        """The function from a point to its rank, the code of what is outside there."""
+        voxel_of, size = self._voxel_of, self._record.data.table.size
+        item = self._record.data.ranks.item
+
+        def rank_at(triple: Triple, microns: bool) -> int:
+            voxel = voxel_of(triple, microns)
+            if voxel is None:
+                return size
+            rank: int = item(voxel)
+            if rank >= size:
+                refuse_unknown(np.array([rank]), size)
+            return rank
+
+        return rank_at
+
+    @cached_property
+    def _uncut(self) -> _Level:
+        """The structures themselves; ids are of the annotation's type where that holds them."""
+        level = self._level_of(self._record.data.table.cut().rank)
+        kind = np.dtype(self._record.data.blob("annotation").dtype)
+        limits = np.iinfo(kind if kind.kind in "iu" else np.int64)
+        numbers: list[Any] = [
+            (kind.type if limits.min <= one <= limits.max and kind.kind in "iu" else np.int64)(one)
+            for one in level.ids
+        ]
+        return replace(level, ids=numbers)
+
+    @cached_property
+    def _levels(self) -> dict[int, _Level]:
         return {}
 
-    def _level(self, level: int | None) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Return the id and the acronym of each rank at a level, and whether it has any."""
-        found = self._levels.get(level)
+    def _level(self, number: int) -> _Level:
+        """Return what each rank is at a level of the hierarchy."""
+        found = self._levels.get(number) if type(number) is int else None
         if found is None:
-            table = self._record.data.table
-            rank = self._rank_at_level(level)
-            found = table.ids[rank], table.acronyms[rank], table.is_structure[rank]
-            self._levels[level] = found
+            if isinstance(number, bool | np.bool_) or not isinstance(number, int | np.integer):
+                raise UnknownDepthError(f"no level {number!r}: levels are integers")
+            found = self._levels[int(number)] = self._level_of(self._rank_at_level(int(number)))
         return found
 
-    def _rank_at_level(self, level: int | None) -> NDArray[np.int64]:
+    def _level_of(self, rank: NDArray[np.int64]) -> _Level:
+        """Return what each rank is, if it becomes another one."""
+        table = self._record.data.table
+        named = table.is_structure[rank]
+        acronyms = [
+            acronym if is_one else None
+            for acronym, is_one in zip(table.acronyms[rank].tolist(), named.tolist(), strict=True)
+        ]
+        return _Level(table.ids[rank], table.ids[rank].tolist(), acronyms)
+
+    def _rank_at_level(self, level: int) -> NDArray[np.int64]:
         """Return the rank that each rank becomes at a level."""
         table = self._record.data.table
-        if isinstance(level, bool | np.bool_):
-            raise UnknownDepthError(f"no level {level}: levels are integers")
-        if level is None or level >= 0:
+        if level >= 0:
             return table.cut(depth=level).rank
         rank = np.arange(table.size + 1)
         inner = rank[1 : len(table.structures) + 1]
@@ -208,37 +251,34 @@ class Coordinates:
             inner[:] = np.maximum(parents[inner - 1], 1)  # the root stays the root
         return rank
 
-    def _rank_at(self, triple: Triple, *, microns: bool) -> int:
-        """Return the rank at a point, and the code of what is outside there."""
-        voxel = self._voxel_of(triple, microns=microns)
-        size = self._record.data.table.size
-        if voxel is None:
-            return size
-        rank = self._record.data.ranks.item(voxel)
-        if rank >= size:
-            refuse_unknown(np.array([rank]), size)
-        return int(rank)
 
-    def _voxel_of(self, triple: Triple, *, microns: bool) -> tuple[int, int, int] | None:
-        """Return the voxel of a point, None outside the volume; NaN is not in any."""
-        grid = self._record.data.grid
-        ap, si, rl = triple
-        if microns:
-            # In doubles, as for arrays of points.
-            edges = grid.resolution_um
-            try:
-                ap, si, rl = float(ap) / edges[0], float(si) / edges[1], float(rl) / edges[2]
-            except OverflowError:  # an integer beyond all doubles
-                return None
-        shape = grid.shape
-        if 0 <= ap < shape[0] and 0 <= si < shape[1] and 0 <= rl < shape[2]:
-            return int(ap), int(si), int(rl)
-        return None
+@dataclass(frozen=True)
+class _Level:
+    """What each rank is where the atlas is cut, the last entry for what is outside.
+
+    Attributes
+    ----------
+    id_table
+        Ids as an array.
+    ids
+        Ids as scalars.
+    acronyms
+        None where there is no structure.
+    """
+
+    id_table: NDArray[np.int64]
+    ids: list[Any]
+    acronyms: list[str | None]
+
+    def texts(self, elsewhere: str) -> NDArray[np.str_]:
+        """Return the acronyms as an array, with a text where there is no structure."""
+        return np.array([elsewhere if one is None else one for one in self.acronyms])
 
 
 def _triple(coords: Any) -> Triple | None:  # noqa: ANN401 (whatever a user has)
     """Return coordinates as three numbers, None if they are no single point."""
-    if not isinstance(coords, tuple | list):
+    kind = type(coords)
+    if kind is not tuple and kind is not list:
         array = np.asarray(coords)
         if array.shape != (_AXES,) or array.dtype.kind not in "iuf":
             return None

@@ -117,6 +117,11 @@ class StructuresDict(UserDict[Any, Structure]):
         return dict(zip(self._table.acronyms, ids, strict=True))
 
     @cached_property
+    def _unique_acronyms(self) -> dict[str, int]:
+        ranks = self._table.ranks_by_acronym
+        return {a: self._table.ids_of(r)[0] for a, r in ranks.items() if len(r) == 1}
+
+    @cached_property
     def tree(self) -> treelib.Tree:
         """The hierarchy as a treelib.Tree, made when it is first asked for.
 
@@ -151,8 +156,11 @@ class StructuresDict(UserDict[Any, Structure]):
         TypeError
             It is neither a text nor a number.
         """
+        if type(item) is int and item in self.data:  # what is asked a hundred thousand times
+            return item
         if isinstance(item, str):
-            return self._id_of_text(item)
+            found = self._unique_acronyms.get(item)
+            return self._id_of_text(item) if found is None else found
         if isinstance(item, bool | np.bool_) or not isinstance(
             item, SupportsIndex | float | np.floating
         ):

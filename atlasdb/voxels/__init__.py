@@ -103,3 +103,7 @@ class AtlasVoxels(PointLookups, Images, Surroundings, Statistics):
     def volume(self, kind: str) -> NDArray[Any]:
         """Return a volume from its file; see `atlasdb.voxels.data.AtlasData.volume`."""
         return self._data.volume(kind)
+
+    def array(self, kind: str) -> NDArray[Any]:
+        """Return a volume read whole; see `atlasdb.voxels.data.AtlasData.array`."""
+        return self._data.array(kind)

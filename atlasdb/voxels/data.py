@@ -15,7 +15,7 @@ import numpy as np
 from atlasdb.errors import BlobError, LookupFailedError, did_you_mean, listing
 from atlasdb.runs import HEMISPHERES, LEFT, RIGHT
 from atlasdb.space import first_left_index
-from atlasdb.volumes import check_blob, map_contiguous, read_volume
+from atlasdb.volumes import check_blob, map_contiguous, read_contiguous, read_volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -159,6 +159,16 @@ class AtlasData:
         volume = volume.view(np.ndarray)
         volume.flags.writeable = False
         return volume
+
+    def array(self, kind: str) -> NDArray[Any]:
+        """Return a volume as an array of the caller's own, read whole, (AP, SI, RL).
+
+        The errors are those of `volume`.
+        """
+        blob = self.blob(kind)
+        check_blob(blob)
+        read = read_contiguous(blob.path, blob.dtype, blob.shape)
+        return np.array(self.volume(kind)) if read is None else read
 
     def blob(self, kind: str) -> Blob:
         """Return what the database remembers of a volume's file.
