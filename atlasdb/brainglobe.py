@@ -1,7 +1,9 @@
 """BrainGlobe's front door: `BrainGlobeAtlas` and `show_atlases`, on the database.
 
 The one idea: a script that says ``from atlasdb import BrainGlobeAtlas, show_atlases`` runs as it
-did. What its arguments mean here is decided here; everything else is `atlasdb.atlas.Atlas`.
+did. What its arguments mean here is decided here; everything else is `atlasdb.atlas.Atlas`. Sources,
+with requests and tifffile, are imported when an atlas is fetched or a server asked: opening one that
+is there needs neither.
 """
 
 from __future__ import annotations
@@ -13,19 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from atlasdb.atlas import Atlas
 from atlasdb.atlas.opening import open_record
-from atlasdb.database import reading
+from atlasdb.database import present, reading
 from atlasdb.errors import DownloadError, SourceError
 from atlasdb.home import Home
-from atlasdb.ingest import ingest, present
 from atlasdb.names import AtlasName, Version
 from atlasdb.progress import Calling, progress_shown
-from atlasdb.sources import (
-    archive_address,
-    folder_has,
-    is_built_in,
-    latest_versions,
-    read_brainglobe_config,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -98,7 +92,7 @@ class BrainGlobeAtlas(Atlas):
         source: str | None = None,
     ) -> None:
         name = _full_name(atlas_name, version)
-        configured = {} if config_dir is None else read_brainglobe_config(Path(config_dir))
+        configured = {} if config_dir is None else _configured(Path(config_dir))
         packages = _folder("brainglobe_dir", brainglobe_dir or configured.get("brainglobe_dir"))
         downloads = _folder(
             "interm_download_dir", interm_download_dir or configured.get("interm_download_dir")
@@ -126,6 +120,8 @@ class BrainGlobeAtlas(Atlas):
     @property
     def remote_version(self) -> tuple[int, int] | None:
         """The latest version on the server, which is asked; None offline, or if it has none."""
+        from atlasdb.sources import latest_versions
+
         try:
             latest = latest_versions(self._source, patient=False).get(self.atlas_name)
         except SourceError:
@@ -135,6 +131,8 @@ class BrainGlobeAtlas(Atlas):
     @property
     def remote_url(self) -> str | None:
         """The address of the latest version's archive; None offline, or if there is none."""
+        from atlasdb.sources import archive_address
+
         version = self.remote_version
         if version is None:
             return None
@@ -148,6 +146,8 @@ class BrainGlobeAtlas(Atlas):
         print_warning
             Say on stderr that there is one, and the command that fetches it.
         """
+        from atlasdb.sources import is_built_in
+
         if is_built_in(AtlasName(self.atlas_name)):
             return None
         latest = self.remote_version
@@ -192,6 +192,8 @@ def show_atlases(
     from rich.panel import Panel
     from rich.text import Text
 
+    from atlasdb.sources import latest_versions
+
     place = Home.resolve(home)
     local = _local_atlases(place)
     latest: Mapping[str, Version] = {}
@@ -223,6 +225,13 @@ def _full_name(atlas_name: object, version: str | tuple[int, int] | None) -> Atl
     return AtlasName(name.name, wanted)
 
 
+def _configured(config: Path) -> dict[str, str]:
+    """Return the folders that BrainGlobe's configuration names."""
+    from atlasdb.sources import read_brainglobe_config
+
+    return read_brainglobe_config(config)
+
+
 def _folder(argument: str, folder: str | Path | None) -> Path | None:
     """Return a folder that an argument names."""
     if folder is None:
@@ -234,6 +243,8 @@ def _folder(argument: str, folder: str | Path | None) -> Path | None:
 
 def _source_of(name: AtlasName, packages: Path | None, source: str | None) -> str | None:
     """Return where an atlas is taken from: a folder of BrainGlobe's that has it goes first."""
+    from atlasdb.sources import folder_has
+
     if source is None and packages is not None and folder_has(packages, name):
         return str(packages)
     return source
@@ -247,14 +258,19 @@ def _ingest(
     tell: Callable[[int, int], object] | None,
 ) -> None:
     """Ingest an atlas and show how far it is."""
+    from atlasdb.ingest import ingest
+
     with progress_shown() as shown:
-        ingest(
-            home,
-            str(name),
-            source=source,
-            downloads=downloads,
-            progress=shown if tell is None else Calling(shown, tell),
-        )
+        try:
+            ingest(
+                home,
+                str(name),
+                source=source,
+                downloads=downloads,
+                progress=shown if tell is None else Calling(shown, tell),
+            )
+        except SourceError as error:
+            raise error from None  # not a hundred lines of urllib3's above the one that helps
 
 
 def _local_atlases(home: Home) -> dict[str, list[tuple[Version, str]]]:

@@ -311,6 +311,15 @@ def find_atlas(connection: duckdb.DuckDBPyConnection, atlas: str) -> tuple[int, 
     raise UnknownAtlasError(f"no atlas {wanted} in this home{hint}; `atlasdb list` shows all")
 
 
+def present(home: Home, name: AtlasName) -> AtlasName | None:
+    """Return the full name of an atlas that the home has, None if it has none such."""
+    try:
+        with reading(home) as connection:
+            return find_atlas(connection, str(name))[1]
+    except (HomeNotFoundError, UnknownAtlasError):
+        return None
+
+
 def find_structure(
     connection: duckdb.DuckDBPyConnection, atlas: AtlasName, structure: str | int | TypedWord
 ) -> int:

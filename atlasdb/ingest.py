@@ -14,9 +14,8 @@ from importlib.metadata import version as distribution_version
 from typing import TYPE_CHECKING, Any, Literal
 
 from atlasdb import rows
-from atlasdb.database import find_atlas, reading, sweep, writing
+from atlasdb.database import find_atlas, present, reading, sweep, writing
 from atlasdb.errors import (
-    HomeNotFoundError,
     PackageError,
     SourceError,
     StrictError,
@@ -182,15 +181,6 @@ def remove(home: Home, atlas: str) -> AtlasName:
         _delete_rows(connection, atlas_id)
         create_atlas_views(connection, name.name)
     return name
-
-
-def present(home: Home, name: AtlasName) -> AtlasName | None:
-    """Return the full name of an atlas that the home has, None if it has none such."""
-    try:
-        with reading(home) as connection:
-            return find_atlas(connection, str(name))[1]
-    except (HomeNotFoundError, UnknownAtlasError):
-        return None
 
 
 def _checked_identity(metadata: Metadata, expected: AtlasName | None) -> AtlasName:

@@ -237,6 +237,8 @@ def test_an_entry_is_a_dictionary(small: Atlas) -> None:
         "acronym", "id", "name", "structure_id_path", "rgb_triplet", "mesh_filename", "mesh",
     ]  # fmt: skip
     assert entry["structure_id_path"] == [997, 13, 14]
+    assert (entry["parent_structure_id"], entry["annotation_value"]) == (13, 14)
+    assert small.structures["root"]["parent_structure_id"] is None
     assert entry.data["mesh"] is None  # not read so far
     assert entry["mesh"] is entry["mesh"]
     assert entry["mesh"].points.shape == (4, 3)

@@ -36,24 +36,38 @@ class Structure(UserDict[str, Any]):
     from the root to the structure itself), ``rgb_triplet`` (list of three ints, 0 to 255),
     ``mesh_filename`` (Path of the OBJ file; None for a structure without a mesh) and ``mesh`` (a
     meshio.Mesh: (V, 3) float64 points in microns in the array's axis order, triangles; read when it
-    is first asked for, and kept).
+    is first asked for, and kept). BrainGlobe 3's further keys are answered but not listed:
+    ``parent_structure_id`` (int, None for the root) and ``annotation_value`` (int, the value that
+    stands for the structure in the annotation).
 
     Parameters
     ----------
     entry
         All keys but ``mesh``.
+    annotation_value
+        The value that stands for the structure in the annotation.
     read_mesh
         Reads the mesh of a structure by its id.
     """
 
-    def __init__(self, entry: Mapping[str, Any], read_mesh: Callable[[int], meshio.Mesh]) -> None:
+    def __init__(
+        self,
+        entry: Mapping[str, Any],
+        annotation_value: int,
+        read_mesh: Callable[[int], meshio.Mesh],
+    ) -> None:
         super().__init__(entry)
         self.data["mesh"] = None
+        self._annotation_value = annotation_value
         self._read_mesh = read_mesh
 
     def __getitem__(self, key: str) -> Any:  # noqa: ANN401 (each key has a type of its own)
         if key == "mesh" and self.data["mesh"] is None:
             self.data["mesh"] = self._read_mesh(self.data["id"])
+        if key == "annotation_value":
+            return self._annotation_value
+        if key == "parent_structure_id":
+            return ([None, *self.data["structure_id_path"]])[-2]
         return self.data[key]
 
     def __reduce__(self) -> tuple[type, tuple[dict[str, Any]]]:
@@ -81,9 +95,13 @@ class StructuresDict(UserDict[Any, Structure]):
     def __init__(self, record: AtlasRecord, read_mesh: Callable[[int], meshio.Mesh]) -> None:
         self._table: StructureTable = record.data.table.structures
         self._atlas = str(record.data.name)
-        entries = entries_of(record)
         # Not through UserDict, which would look each key up.
-        self.data = {entry["id"]: Structure(entry, read_mesh) for entry in entries}
+        self.data = {
+            entry["id"]: Structure(entry, value, read_mesh)
+            for entry, value in zip(
+                entries_of(record), self._table.label_values.tolist(), strict=True
+            )
+        }
 
     def __getitem__(self, item: AnyStructure) -> Structure:
         return self.data[self.id_of(item)]
