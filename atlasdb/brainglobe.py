@@ -1,9 +1,8 @@
 """BrainGlobe's front door: `BrainGlobeAtlas` and `show_atlases`, on the database.
 
 The one idea: a script that says ``from atlasdb import BrainGlobeAtlas, show_atlases`` runs as it
-did. What its arguments mean here is decided here; everything else is `atlasdb.atlas.Atlas`. Sources,
-with requests and tifffile, are imported when an atlas is fetched or a server asked: opening one that
-is there needs neither.
+did. What its arguments mean here is decided here; everything else is `atlasdb.atlas.Atlas`. What
+fetches atlases, with requests and tifffile, is imported when an atlas is fetched or a server asked.
 """
 
 from __future__ import annotations
