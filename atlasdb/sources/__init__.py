@@ -330,8 +330,9 @@ def _on_server(name: AtlasName, address: str) -> Origin:
             text = fetch_text(base + LISTING)
         except DownloadError as error:
             raise DownloadError(
-                f"{error}; if there is no way to that server, name a folder or another server "
-                "with --source, or ingest a package's folder or .tar.gz file"
+                f"{error}; if there is no way to that server, name a folder or another one "
+                "as the source (--source, ATLASDB_SOURCE), or ingest a package's folder or .tar.gz "
+                "file"
             ) from error
         listed = _listing(text, base + LISTING)
         if name.name not in listed:
