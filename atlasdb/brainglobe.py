@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, Any
 from atlasdb.atlas import Atlas
 from atlasdb.atlas.opening import open_record
 from atlasdb.database import present, reading
-from atlasdb.errors import DownloadError, SourceError
+from atlasdb.errors import DownloadError, HomeError, SourceError
 from atlasdb.home import Home
 from atlasdb.names import AtlasName, Version
-from atlasdb.progress import Calling, progress_shown
+from atlasdb.progress import Calling, Interrupted, progress_shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rich.table import Table
 
-_TICK = "\N{HEAVY CHECK MARK}"
+_WIDEST = 10_000
+_NARROWEST_PATH = 24
 _VERSION = re.compile(r"\d+\.\d+")
 
 
@@ -50,7 +51,8 @@ class BrainGlobeAtlas(Atlas):
         BrainGlobe's ``bg_config.conf``, or the folder with it: gives `brainglobe_dir` and
         `interm_download_dir` where they are not given.
     fn_update
-        Called with the bytes done and the bytes in all while an archive is downloaded and unpacked.
+        Called with the bytes done and the bytes in all while an archive is downloaded, and again
+        while it is unpacked; what it raises reaches the caller.
     version
         ``"1.2"`` or ``(1, 2)``; the newest by default.
     home
@@ -91,20 +93,36 @@ class BrainGlobeAtlas(Atlas):
         source: str | None = None,
     ) -> None:
         name = _full_name(atlas_name, version)
+        if fn_update is not None and not callable(fn_update):
+            raise TypeError(f"fn_update is a function of two numbers, not {fn_update!r}")
         configured = {} if config_dir is None else _configured(Path(config_dir))
         packages = _folder("brainglobe_dir", brainglobe_dir or configured.get("brainglobe_dir"))
         downloads = _folder(
             "interm_download_dir", interm_download_dir or configured.get("interm_download_dir")
         )
         where = Home.resolve(home or packages)
+        if packages is not None and packages.exists() and not packages.is_dir():
+            raise HomeError(f"brainglobe_dir={str(packages)!r} is a file: expected a folder")
         self.fn_update = fn_update
         self._interm_download_dir = downloads
         self._source = source
         if present(where, name) is None:
-            _ingest(where, name, _source_of(name, packages, source), downloads, fn_update)
+            try:
+                _ingest(where, name, packages, source, downloads, fn_update)
+            except HomeError as error:
+                if home is not None or packages is None:
+                    raise
+                raise type(error)(
+                    f"{error}; the database is kept in brainglobe_dir: home=… names another folder"
+                ) from error
         super().__init__(open_record(where, str(name)))
         if check_latest:
             self.check_latest_version()
+
+    def _state(self) -> dict[str, Any]:
+        # A function may be one that cannot be sent.
+        places = {"_source": self._source, "_interm_download_dir": self._interm_download_dir}
+        return super()._state() | places
 
     @property
     def brainglobe_dir(self) -> Path:
@@ -181,13 +199,14 @@ def show_atlases(
     show_local_path
         Add a column with the folder of the atlas's volumes.
     table_width
-        The width of the table, in characters.
+        The width of the table, in characters; more if its columns need more.
     home
         The database's folder; the user's own by default.
     source
         Where latest versions are asked for; BrainGlobe's server by default.
     """
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.panel import Panel
     from rich.text import Text
 
@@ -203,8 +222,12 @@ def show_atlases(
         reason = "no answer" if isinstance(error, DownloadError) else "no list of atlases"
         note = f"Latest versions are not known: {reason} from the server. {note}"
     table = _table_of(local, latest, show_local_path=show_local_path)
-    console = Console(width=max(table_width, 1), highlight=False)
-    console.print(Panel.fit(table, title="Atlases"))
+    console = Console(width=int(table_width), highlight=False)
+    panel = Panel.fit(table, title="Atlases")
+    # Wider than asked for rather than without a column.
+    least = Measurement.get(console, console.options.update(width=_WIDEST), panel).minimum
+    console.width = max(int(table_width), least)
+    console.print(panel)
     console.print(Text(note), soft_wrap=True)
 
 
@@ -217,11 +240,21 @@ def _full_name(atlas_name: object, version: str | tuple[int, int] | None) -> Atl
     name = AtlasName.parse(atlas_name)
     if version is None:
         return name
-    parts = version if isinstance(version, tuple) else ()
-    wanted = Version(*parts) if parts else Version.parse(str(version).replace("_", "."))
+    wanted = _version(version)
     if name.version not in {None, wanted}:
         raise SourceError(f"asked for {name} and for version {wanted}: name one of them")
     return AtlasName(name.name, wanted)
+
+
+def _version(version: object) -> Version:
+    """Return a version from a text or two ints; a float is neither, since 1.10 would be 1.1."""
+    if isinstance(version, str):
+        return Version.parse(version.replace("_", "."))
+    if isinstance(version, tuple) and len(version) == 2 and all(type(n) is int for n in version):  # noqa: PLR2004 (major and minor)
+        return Version(*version)
+    raise TypeError(
+        f"a version is a text such as '1.2', or two ints such as (1, 2), not {version!r}"
+    )
 
 
 def _configured(config: Path) -> dict[str, str]:
@@ -237,28 +270,27 @@ def _folder(argument: str, folder: str | Path | None) -> Path | None:
         return None
     if _VERSION.fullmatch(str(folder)):
         raise SourceError(f"{argument}={str(folder)!r} looks like a version: write version=…")
-    return Path(folder).expanduser()
-
-
-def _source_of(name: AtlasName, packages: Path | None, source: str | None) -> str | None:
-    """Return where an atlas is taken from: a folder of BrainGlobe's that has it goes first."""
-    from atlasdb.sources import folder_has
-
-    if source is None and packages is not None and folder_has(packages, name):
-        return str(packages)
-    return source
+    try:
+        return Path(folder).expanduser().absolute()
+    except RuntimeError as error:  # ~nobody
+        raise SourceError(f"{argument}={str(folder)!r:.200}: {error}") from error
 
 
 def _ingest(
     home: Home,
     name: AtlasName,
+    packages: Path | None,
     source: str | None,
     downloads: Path | None,
     tell: Callable[[int, int], object] | None,
 ) -> None:
-    """Ingest an atlas and show how far it is."""
+    """Ingest an atlas and show how far it is; a folder of BrainGlobe's that has it goes first."""
     from atlasdb.ingest import ingest
+    from atlasdb.sources import versions_in
 
+    there = versions_in(packages, name) if packages is not None and source is None else []
+    if there and name.version in {None, *there}:
+        source = str(packages)
     with progress_shown() as shown:
         try:
             ingest(
@@ -268,8 +300,14 @@ def _ingest(
                 downloads=downloads,
                 progress=shown if tell is None else Calling(shown, tell),
             )
+        except Interrupted as stopped:
+            raise stopped.error from None
         except SourceError as error:
-            raise error from None  # not a hundred lines of urllib3's above the one that helps
+            # Not a hundred lines of urllib3's above the one that helps.
+            if packages is None or source is not None:
+                raise error from None
+            has = f", which has {', '.join(map(str, there))}" if there else ""
+            raise type(error)(f"{name} is not in {packages}{has}; {error}") from None
 
 
 def _local_atlases(home: Home) -> dict[str, list[tuple[Version, str]]]:
@@ -302,16 +340,16 @@ def _table_of(
     table = Table(box=None, header_style="bold", show_lines=True)
     table.add_column("Name", no_wrap=True)
     for title in ("Downloaded", "Updated", "Local version", "Latest version"):
-        table.add_column(title, justify="center")
+        table.add_column(title, justify="center", no_wrap=title != "Local version")
     if show_local_path:
-        table.add_column("Local path", overflow="fold")
+        table.add_column("Local path", overflow="fold", min_width=_NARROWEST_PATH)
     for name in (*sorted(local), *sorted(latest.keys() - local.keys())):
         versions = local.get(name, [])
         newest = latest.get(name)
         current = "" if not versions or newest is None else _mark(versions[0][0] >= newest)
         cells: list[Any] = [
             name,
-            _TICK if versions else "",
+            _mark(True) if versions else "",
             current,
             ", ".join(str(version) for version, _ in versions),
             "" if newest is None else str(newest),
@@ -323,4 +361,7 @@ def _table_of(
 
 
 def _mark(holds: bool) -> str:
-    return _TICK if holds else "\N{MULTIPLICATION SIGN}"
+    """Return a tick or a cross, or words where stdout cannot show them."""
+    if (sys.stdout.encoding or "").lower().startswith("utf"):
+        return "\N{HEAVY CHECK MARK}" if holds else "\N{MULTIPLICATION SIGN}"
+    return "yes" if holds else "no"

@@ -6,6 +6,7 @@ when all have arrived; a server's answer is never taken for what was asked witho
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -15,13 +16,14 @@ import requests
 from atlasdb.errors import DownloadError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from atlasdb.sources.base import Progress
 
 _TIMEOUT_S = (10, 60)
 _SHORT_TIMEOUT_S = (3, 5)
+_PATIENCE_S = 8.0
 _CHUNK = 1 << 18
 _LARGEST_TEXT = 1 << 22
 _DIGITS = 19
@@ -86,15 +88,42 @@ def fetch_text(url: str, *, patient: bool = True) -> str:
     DownloadError
         The server cannot be reached, or answers with an error or with something large.
     """
-    with _answer(url, _TIMEOUT_S if patient else _SHORT_TIMEOUT_S) as response:
-        data: bytes = response.raw.read(_LARGEST_TEXT + 1, decode_content=True)
+    data = _small(url, _TIMEOUT_S) if patient else _soon(lambda: _small(url, _SHORT_TIMEOUT_S), url)
     if len(data) > _LARGEST_TEXT:
         raise DownloadError(f"{url}: expected a small text, got over {_LARGEST_TEXT:,} bytes")
     return data.decode("utf-8", errors="replace")
 
 
+def _small(url: str, timeout_s: tuple[float, float]) -> bytes:
+    """Return the first bytes of a server's answer, one more than are wanted at most."""
+    with _answer(url, timeout_s) as response:
+        data: bytes = response.raw.read(_LARGEST_TEXT + 1, decode_content=True)
+    return data
+
+
+def _soon(work: Callable[[], bytes], url: str) -> bytes:
+    """Return what some work gives, or give up: a server may send a byte now and then, for ever."""
+    found: list[bytes] = []
+    failed: list[DownloadError] = []
+
+    def run() -> None:
+        try:
+            found.append(work())
+        except DownloadError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(_PATIENCE_S)
+    if failed:
+        raise failed[0]
+    if not found:
+        raise DownloadError(f"{url}: no whole answer within {_PATIENCE_S:g} s")
+    return found[0]
+
+
 @contextmanager
-def _answer(url: str, timeout_s: tuple[int, int] = _TIMEOUT_S) -> Iterator[requests.Response]:
+def _answer(url: str, timeout_s: tuple[float, float] = _TIMEOUT_S) -> Iterator[requests.Response]:
     """Open an address and turn everything that can go wrong on the way into one error."""
     # urllib3's errors reach us bare where the raw stream is read.
     from urllib3.exceptions import HTTPError  # imported by requests already

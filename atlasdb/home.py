@@ -51,7 +51,7 @@ class Home:
             try:
                 if "?" in os.fsencode(named).decode() or "\0" in str(named):
                     raise HomeError(
-                        f"{str(named)!r:.200} can be no home: DuckDB takes no '?' in paths"
+                        f"{str(named)!r:.200} can be no home: no path has a NUL, DuckDB's no '?'"
                     )
                 return cls(Path(named).expanduser().absolute())
             except (RuntimeError, UnicodeError) as error:

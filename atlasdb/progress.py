@@ -76,7 +76,24 @@ class Calling:
         self._shown.advance(amount)
         self._done += amount
         if self._total is not None:
-            self._tell(self._done, self._total)
+            try:
+                self._tell(self._done, self._total)
+            except Exception as error:
+                raise Interrupted(error) from error
+
+
+class Interrupted(BaseException):
+    """Carries what a caller's function raised past all that handles errors of the work itself.
+
+    Parameters
+    ----------
+    error
+        What it raised.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 @contextmanager

@@ -10,6 +10,8 @@ import math
 import pickle
 import subprocess
 import sys
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +150,18 @@ def test_points_in_all_the_forms_that_people_have(small: Atlas) -> None:
     for form in forms:
         assert small.structure_from_coords(form) == wanted
         assert small.hemisphere_from_coords(form) == small.hemispheres[3, 2, 6]
+    row = frame.assign(name="a cell").iloc[0][["ap", "si", "rl"]]
+    more: list[Any] = [
+        row, one.astype(object), [np.array(3), np.array(2), np.array(6)],
+        (Decimal("3.5"), Fraction(5, 2), 6), (3, 2, np.float16(6.5)), (np.bool_(True) + 2, 2, 6),
+        np.ma.array([3, 2, 6], mask=[False] * 3),
+    ]  # fmt: skip
+    for form in more:
+        assert small.structure_from_coords(form) == wanted
+    hidden = np.ma.array([3, 2, 6], mask=[False, False, True])
+    assert small.structure_from_coords(hidden) == 0
+    assert small.structure_from_coords(hidden[None]).tolist() == [0]
+    assert small.hemisphere_from_coords(hidden, as_string=True) == "outside"
     both = small.structure_from_coords(frame)
     assert both.tolist() == [wanted, small.structure_from_coords((0, 0, 0))]
     assert both.dtype == np.int64
@@ -162,10 +176,11 @@ def test_points_in_all_the_forms_that_people_have(small: Atlas) -> None:
                 assert small.hemisphere_from_coords(point, microns, True) == "outside"
     wrongs: list[Any] = [
         (1, 2), (1, 2, 3, 4), "444", ("1", "2", "3"), [[1, 2]], None, (None, 1, 2), 5,
+        [1, 2, [3]], ["1", 2, 3], (1j, 2, 3), np.array([1, 2, "3"], dtype=object), {1: 2},
     ]  # fmt: skip
     for wrong in wrongs:
         for ask in (small.structure_from_coords, small.hemisphere_from_coords):
-            with pytest.raises(ValueError, match="points must"):
+            with pytest.raises(ValueError, match="points must|coordinates are three numbers or an"):
                 ask(wrong)
 
 
@@ -173,10 +188,23 @@ def test_levels_that_are_none(small: Atlas) -> None:
     level: Any = np.int8(0)
     assert small.structure_from_coords((0, 0, 0), hierarchy_lev=level) in {0, 997}
     small.structure_from_coords((0, 0, 0), hierarchy_lev=1)
-    levels: list[Any] = [4, 400, True, np.True_, "2", 2.0, [1]]
+    levels: list[Any] = [4, 400, True, np.True_, "2", 2.0, -1.5, [1], math.nan]
     for wrong in levels:
         with pytest.raises(UnknownDepthError):
             small.structure_from_coords((0, 0, 0), hierarchy_lev=wrong)
+
+
+def test_levels_above_the_root_are_the_root_s(small: Atlas) -> None:
+    at: Any = np.array(2)
+    inside = tuple(np.argwhere(small.annotation == 70_000)[0].tolist())
+    assert small.structure_from_coords(inside, hierarchy_lev=at) == 70_000
+    for level in range(-1, -3_000, -1):
+        small.structure_from_coords(inside, hierarchy_lev=level)
+    assert small.structure_from_coords(inside, hierarchy_lev=-9_999) == 997
+    assert len(small._levels) < 10
+    assert small.structure_from_coords((-1, 0, 0), as_acronym=True, key_error_string=0) == 0  # type: ignore[arg-type]
+    many = small.structure_from_coords([(-1, 0, 0)], as_acronym=True, key_error_string=None)  # type: ignore[arg-type]
+    assert many.tolist() == [None]
 
 
 def test_faces_of_voxels_in_microns(home: atlasdb.Database) -> None:
@@ -204,6 +232,7 @@ def test_structures_are_a_mapping(small: Atlas) -> None:
     assert dict(structures) == structures.data == structures.copy()
     assert structures.get("VISp2/3", structures[8])["id"] == 5_000_000_000
     assert structures.get("nope") is None
+    assert set(structures | {1: 2}) == {1, *structures} == set({1: 2} | structures)
     assert structures.get("nope", 5) == 5
     for key in ("10", 14, "14", 14.0, np.uint8(14), np.float32(14), np.array(14)):
         assert structures[key]["acronym"] == "10"
@@ -225,6 +254,7 @@ def test_structures_are_a_mapping(small: Atlas) -> None:
         lambda: structures.pop(14),
         lambda: structures.update({14: structures[14]}),
         structures.clear,
+        lambda: structures.__ior__({1: structures[14]}),
     ):
         with pytest.raises(TypeError, match="are the atlas's"):
             change()
@@ -246,8 +276,14 @@ def test_an_entry_is_a_dictionary(small: Atlas) -> None:
     assert small.structures[14]["rgb_triplet"] == [1, 2, 3]
     assert small.structures_list[-1]["rgb_triplet"] == [14, 7, 255]
     for again in (copy.deepcopy(entry), pickle.loads(pickle.dumps(entry))):  # noqa: S301 (ours)
-        assert type(again) is dict
+        assert again == {key: again[key] for key in entry}
         assert again["mesh_filename"] == entry["mesh_filename"]
+        assert np.array_equal(again["mesh"].points, entry["mesh"].points)
+    unread = copy.deepcopy(small.structures["root"])
+    assert unread["mesh"].points.shape == (4, 3)
+    sent = pickle.loads(pickle.dumps(small.structures))  # noqa: S301 (ours)
+    assert sent["root"]["mesh"].points.shape == (4, 3)
+    assert list(sent) == list(small.structures)
     assert small.structures["grey"]["mesh_filename"] is None
     with pytest.raises(NoMeshError, match=r"grey \(8\) has no mesh in small_rat_50um@1.0, which"):
         small.structures["grey"]["mesh"]
@@ -261,6 +297,8 @@ def test_an_acronym_of_several_structures(tmp_path: Path, db: atlasdb.Database) 
     with pytest.raises(AmbiguousAcronymError, match="ids 8, 12"):
         atlas.structures["twin"]
     assert "twin" in atlas.structures
+    with pytest.raises(AmbiguousAcronymError):
+        atlas.structures.get("twin")
     assert atlas.structures.acronym_to_id_map["twin"] == 12
     assert atlas.get_structures_at_hierarchy_level("root", 1, as_acronym=True) == ["twin", "twin"]
     assert len(atlas.hierarchy) == 3
@@ -307,6 +345,14 @@ def test_mapped_volumes_are_the_arrays(small: Atlas) -> None:
         small.additional_references["nisl"]
     with pytest.raises(LookupFailedError, match="no additional reference 'annotation'"):
         small.additional_references["annotation"]
+    assert np.array_equal(mapped == 8, whole == 8)
+    assert np.array_equal(mapped != 8, whole != 8)
+    assert np.array_equal(mapped * 2 + mapped, whole * 3)
+    assert np.array_equal(np.equal(mapped, whole), np.ones(SHAPE, bool))
+    assert np.count_nonzero(mapped == 8) == (whole == 8).sum()
+    assert 4_000_000_000 in mapped
+    assert 15 not in mapped
+    assert np.isin(mapped, [8]).sum() == (whole == 8).sum()
     assert "nissl" in repr(small.mapped)
     assert repr(mapped) == "<4 × 3 × 7 uint32 labels, mapped>"
 
@@ -386,8 +432,47 @@ def test_it_is_sent_to_another_process(small: Atlas, db: atlasdb.Database, tmp_p
     ).stdout  # fmt: skip
     assert f"['root', 'CUL4, 5'] {int(small.annotation.sum())}" in printed
     db.ingest(str(SmallAtlas().write(tmp_path / "again")), force=True)
-    with pytest.raises(BlobError, match="replaced since the object was sent"):
+    with pytest.raises(BlobError, match="replaced since the object was pickled: open it anew"):
         pickle.loads(sent)  # noqa: S301 (ours)
+
+
+def test_copies_are_independent_and_need_no_database(small: Atlas, db: atlasdb.Database) -> None:
+    small.metadata["species"] = "changed"
+    before = small.annotation.copy()
+    small.structures["10"]["rgb_triplet"] = [1, 1, 1]
+    assert small.root_mesh().points.shape == (4, 3)
+    assert pickle.loads(pickle.dumps(small)).species == "changed"  # noqa: S301 (ours)
+    db.remove("small_rat_50um")
+    shallow, deep = copy.copy(small), copy.deepcopy(small)
+    for again in (shallow, deep):
+        assert type(again) is Atlas
+        assert again.species == "changed"
+        assert again.structures["10"]["rgb_triplet"] == [1, 1, 1]
+        assert np.array_equal(again.reference, small.reference)
+        assert again.mesh_from_structure(14).points.shape == (4, 3)
+        assert np.array_equal(again.mapped["annotation"], before)
+        assert again.structure_from_coords((0, 0, 0)) == small.structure_from_coords((0, 0, 0))
+    assert shallow.annotation is small.annotation
+    deep.annotation[:] = 0
+    deep.structures["10"]["rgb_triplet"][0] = 9
+    deep.metadata["species"] = "other"
+    assert np.array_equal(small.annotation, before)
+    assert small.structures["10"]["rgb_triplet"] == [1, 1, 1]
+    assert small.species == "changed"
+
+
+def test_additional_references_are_in_the_source_s_order(
+    tmp_path: Path, db: atlasdb.Database
+) -> None:
+    volume = np.ones(SHAPE, np.uint16)
+    package = SmallAtlas(
+        additional_references=["zz", "gone", "aa"], volumes={"zz": volume, "aa": volume * 2}
+    )
+    db.ingest(str(package.write(tmp_path)))
+    atlas = db.atlas("small_rat_50um")
+    assert list(atlas.additional_references) == ["zz", "aa"]
+    assert list(atlas.mapped)[-2:] == ["zz", "aa"]
+    assert atlas.metadata["additional_references"] == ["zz", "gone", "aa"]
 
 
 def test_what_it_says_of_itself(small: Atlas, full: atlasdb.Database) -> None:
@@ -404,6 +489,8 @@ def test_what_it_says_of_itself(small: Atlas, full: atlasdb.Database) -> None:
     console.print(small)
     assert "Rattus norvegicus" in console.export_text()
     assert isinstance(next(iter(small.__rich_console__())), Panel)
+    small.metadata["citation"] = "a\x1b[31m [bold] citation"
+    assert "a [31m [bold] citation" in str(small)
     assert (small.species, small.symmetric, small.version) == ("Rattus norvegicus", False, "1.0")
     assert (small.atlas_link, small.local_version) == ("http://localhost", (1, 0))
     assert small.shape_um == (200.0, 60.0, 70.0)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 import os
 import shutil
+import subprocess
 import sys
 import time
 from http.server import BaseHTTPRequestHandler
@@ -95,6 +97,13 @@ def test_a_version_of_several(version: Any, mirror: Path) -> None:
         (5, {}, TypeError, r"Atlas name should be a string, not a int\."),
         ("../x", {}, PackageError, r"'\.\./x' is no name for an atlas"),
         (f"{NAME}@1.2", {"version": "1.10"}, SourceError, "asked for .*@1.2 and for version 1.10"),
+        (NAME, {"version": 1.1}, TypeError, "a version is a text such as '1.2', or two ints"),
+        (NAME, {"version": (1, 0, 0)}, TypeError, r"not \(1, 0, 0\)"),
+        (NAME, {"version": ("1", "0")}, TypeError, "two ints"),
+        (NAME, {"fn_update": 5}, TypeError, "fn_update is a function of two numbers, not 5"),
+        (NAME, {"brainglobe_dir": "~nobody_x/y"}, SourceError, "brainglobe_dir='~nobody_x/y'"),
+        (NAME, {"brainglobe_dir": __file__}, HomeError, "is a file: expected a folder"),
+        (NAME, {"config_dir": "a\0b"}, SourceError, "cannot be read as BrainGlobe's configuration"),
         (NAME, {"version": "1"}, PackageError, "'1' is no version: expected MAJOR.MINOR"),
         (NAME, {"version": "1.3"}, SourceError, "@1.3 is not in .*; there is .*@1.10"),
         (NAME, {"brainglobe_dir": "1.2"}, SourceError, "'1.2' looks like a version: write version="),
@@ -182,13 +191,51 @@ def test_the_archive_lies_where_it_is_told(
     assert not (tmp_path / "new").exists()
 
 
-def test_what_the_caller_raises_reaches_the_caller(mirror: Path, tmp_path: Path) -> None:
-    def stop(_done: int, _total: int) -> None:
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), OSError(28, "mine"), UnicodeError("mine"), ValueError("mine")]
+)
+@pytest.mark.parametrize("is_download", [True, False])
+def test_what_the_caller_raises_reaches_the_caller(
+    error: BaseException,
+    is_download: bool,
+    mirror: Path,
+    tmp_path: Path,
+    server: tuple[str, Path],
+) -> None:
+    url, served = server
+    serve(mirror, served)
 
-    with pytest.raises(KeyboardInterrupt):
-        BrainGlobeAtlas(NAME, fn_update=stop)
+    def stop(_done: int, _total: int) -> None:
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        BrainGlobeAtlas(NAME, fn_update=stop, source=url if is_download else None)
+    assert raised.value is error
     assert not (tmp_path / "own").exists()
+
+
+def test_a_folder_of_brainglobe_s_that_lacks_it_is_named(
+    mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "gin"  # which is also what BrainGlobe's server is called
+    SmallAtlas(version="3.0").write(folder)
+    monkeypatch.setenv("ATLASDB_SOURCE", "http://127.0.0.1:9/")
+    with pytest.raises(DownloadError, match=f"@9.9 is not in {folder}, which has 3.0; http://127"):
+        BrainGlobeAtlas(NAME, brainglobe_dir=folder, version="9.9")
+    with pytest.raises(DownloadError, match=f"other_1um is not in {folder}; http://127"):
+        BrainGlobeAtlas("other_1um", brainglobe_dir=folder)
+    monkeypatch.chdir(tmp_path)
+    assert BrainGlobeAtlas(NAME, brainglobe_dir="gin", check_latest=False).version == "3.0"
+
+
+def test_a_folder_of_brainglobe_s_that_cannot_be_written(mirror: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "shared"
+    SmallAtlas(version="3.0").write(folder)
+    (folder / "downloads").touch()  # as good as read-only, for whoever may write everywhere
+    with pytest.raises(HomeError, match=r"brainglobe_dir: home=… names another folder"):
+        BrainGlobeAtlas(NAME, brainglobe_dir=folder)
+    elsewhere = BrainGlobeAtlas(NAME, brainglobe_dir=folder, home=tmp_path / "mine")
+    assert elsewhere.version == "3.0"
 
 
 def test_a_home_that_cannot_be_written(mirror: Path, tmp_path: Path) -> None:
@@ -217,6 +264,30 @@ class _Silent(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
         pass
+
+
+class _Slow(_Silent):
+    """A server that answers a byte at a time, so that no read ever takes too long."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        for _ in range(40):
+            self.wfile.write(b"#")
+            self.wfile.flush()
+            time.sleep(0.05)
+
+
+def test_a_server_that_trickles_is_not_waited_for(
+    mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    atlas = BrainGlobeAtlas(NAME, check_latest=False)
+    monkeypatch.setattr("atlasdb.download._PATIENCE_S", 0.2)
+    with serving(_Slow) as url:
+        monkeypatch.setenv("ATLASDB_SOURCE", url)
+        begin = time.monotonic()
+        assert atlas.check_latest_version() is None
+        assert time.monotonic() - begin < 1.5
 
 
 def test_a_server_that_is_silent_is_not_waited_for(
@@ -274,11 +345,31 @@ def test_the_table_of_atlases(
     rows = shown(capsys)
     assert rows[1] == [NAME, "✔", "1.10,", "1.2"]
     assert rows[-1][0].startswith("Latest versions are not known: no answer from the server. Down")
+    (served / "last_versions.conf").write_text(
+        f"[DEFAULT]\nx_1um = 1.0\n[atlases]\n{NAME} = 2.0\nodd_1um = 2"
+    )
+    assert ["odd_1um"] not in (rows := shown(capsys, source=url))
+    assert rows[1] == [NAME, "✔", "×", "1.10,", "1.2", "2.0"]
+    assert len(rows) == 3
     (served / "last_versions.conf").write_text("<html>")
     assert "no list of atlases" in shown(capsys, source=url)[-1][0]
     assert shown(capsys, source=str(mirror), home=tmp_path / "none")[0] == [NAME, "1.10"]
-    for width in (1, 20, 40):
-        show_atlases(table_width=width)
+    capsys.readouterr()
+    for width in (1, 20, 40, 88.5):
+        show_atlases(table_width=width)  # type: ignore[arg-type]
+        printed = capsys.readouterr().out
+        for word in ("Name", "Downloaded", "Updated", "Local", "Latest version", NAME):
+            assert word in printed
+
+
+def test_the_table_in_ascii(mirror: Path, tmp_path: Path) -> None:
+    BrainGlobeAtlas(NAME)
+    done = subprocess.run(
+        [sys.executable, "-c", "import atlasdb; atlasdb.show_atlases()"],
+        capture_output=True, check=True, env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    row = next(line for line in done.stdout.decode("ascii").splitlines() if NAME in line)
+    assert row.strip("| ").split() == [NAME, "yes", "yes", "1.10", "1.10"]
 
 
 def test_an_unknown_source_for_the_table(
@@ -300,10 +391,15 @@ def test_the_same_object_from_a_database(db: atlasdb.Database) -> None:
 def test_it_is_pickled_as_what_it_is(mirror: Path) -> None:
     import pickle
 
-    atlas = BrainGlobeAtlas(NAME, fn_update=print)
+    atlas = BrainGlobeAtlas(NAME, fn_update=lambda *_: None, source=str(mirror))
+    atlas.metadata["species"] = "changed"
+    assert copy.deepcopy(atlas).fn_update is atlas.fn_update
     again = pickle.loads(pickle.dumps(atlas))  # noqa: S301 (ours)
     assert type(again) is BrainGlobeAtlas
     assert again.brainglobe_dir == atlas.brainglobe_dir
+    assert again.species == "changed"
+    assert again.fn_update is None
+    assert again._source == str(mirror)
     assert (again.structures.tree.show(stdout=False)) == atlas.hierarchy.show(stdout=False)
 
 

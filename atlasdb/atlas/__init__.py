@@ -1,12 +1,14 @@
 """The Atlas object: one atlas in Python, by BrainGlobe's names.
 
-The one idea: an `Atlas` is opened once and asks no database after that. Its structures, arrays,
-meshes and coordinates are BrainGlobe's in name, type and unit; where BrainGlobe 2.3.1 is wrong or
-fails, this is right, and ``docs/brainglobe-differences.md`` lists each such place.
+The one idea: an `Atlas` is opened once and asks no database after that (but for the statistics of
+its `voxels`). Its structures, arrays, meshes and coordinates are BrainGlobe's in name, type and
+unit; where BrainGlobe 2.3.1 is wrong or fails, this is right, and
+``docs/brainglobe-differences.md`` lists each such place.
 """
 
 from __future__ import annotations
 
+import copy
 from functools import cached_property
 from io import StringIO
 from typing import TYPE_CHECKING, Any
@@ -47,6 +49,9 @@ __all__ = [
 ]
 
 
+_NARROWEST = 60
+
+
 class Atlas(Coordinates, Surfaces):
     """One atlas of a database, by BrainGlobe's names; `atlasdb.Database.atlas` opens it.
 
@@ -68,7 +73,9 @@ class Atlas(Coordinates, Surfaces):
     Notes
     -----
     Arrays have the axes AP, SI, RL and begin at anterior, superior, right ('asr'). The object stays
-    as it is if the atlas is replaced or removed.
+    as it is if the atlas is replaced or removed; only the statistics of `voxels`, and the crops
+    that rest on them, are refused then if they were not read before. Copies share the files;
+    pickled, it is opened again where it arrives.
 
     Examples
     --------
@@ -206,7 +213,7 @@ class Atlas(Coordinates, Surfaces):
     @cached_property
     def additional_references(self) -> AdditionalReferences:
         """The additional references by name, each read when it is first asked for."""
-        return AdditionalReferences(self.voxels, additional_kinds(self._record.data.blobs))
+        return AdditionalReferences(self.voxels, self._additional)
 
     @cached_property
     def mapped(self) -> MappedVolumes:
@@ -223,7 +230,12 @@ class Atlas(Coordinates, Surfaces):
         """
         blobs = self._record.data.blobs
         own = {"annotation", "hemispheres", "ranks", *({"reference"} & set(blobs))}
-        return MappedVolumes(self.voxels, (*sorted(own), *additional_kinds(blobs)))
+        return MappedVolumes(self.voxels, (*sorted(own), *self._additional))
+
+    @property
+    def _additional(self) -> tuple[str, ...]:
+        said = self._record.metadata.get("additional_references", [])
+        return additional_kinds(self._record.data.blobs, said)
 
     # Structures.
 
@@ -346,7 +358,9 @@ class Atlas(Coordinates, Surfaces):
         from rich.console import Console
 
         text = StringIO()
-        Console(file=text, force_jupyter=False, color_system=None).print(self)
+        console = Console(file=text, force_jupyter=False, color_system=None)
+        console.width = max(console.width, _NARROWEST)
+        console.print(self)
         return text.getvalue()
 
     def __rich_console__(self, *_: object) -> Iterator[Panel]:
@@ -354,8 +368,25 @@ class Atlas(Coordinates, Surfaces):
 
         yield metadata_panel(self.atlas_name.replace("_", " ").capitalize(), self._facts())
 
+    def __copy__(self) -> Atlas:
+        copied = type(self).__new__(type(self))
+        vars(copied).update(vars(self))
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Atlas:
+        copied = memo[id(self)] = type(self).__new__(type(self))
+        for name, value in vars(self).items():
+            shared = name in {"_record", "_sides"}  # files, which nobody changes
+            vars(copied)[name] = value if shared else copy.deepcopy(value, memo)
+        return copied
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, (type(self), self._record.home, str(self.voxels.name), self._paths)
+        identity = (type(self), self._record.home, str(self.voxels.name), self._paths)
+        return _reopened, identity, self._state()
+
+    def _state(self) -> dict[str, Any]:
+        """Return what another process is told beside which atlas it is."""
+        return {"metadata": self.metadata}
 
     @property
     def _paths(self) -> tuple[str, ...]:
@@ -368,7 +399,9 @@ class Atlas(Coordinates, Surfaces):
         atlas = cls.__new__(cls)
         Atlas.__init__(atlas, open_record(home, name))
         if atlas._paths != paths:  # noqa: SLF001 (its own)
-            raise BlobError(f"{name} in {home.folder} was replaced since the object was sent")
+            raise BlobError(
+                f"{name} in {home.folder} was replaced since the object was pickled: open it anew"
+            )
         return atlas
 
     def _facts(self) -> dict[str, object]:

@@ -6,10 +6,11 @@ asked for is one gather through the table of label values.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from atlasdb.errors import LookupFailedError, did_you_mean, listing
 from atlasdb.voxels.ranks import refuse_unknown
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
 _OWN = ("annotation", "ranks", "reference", "hemispheres")
 
 
-class MappedLabels:
+class MappedLabels(NDArrayOperatorsMixin):
     """The annotation as an array that is read where it is asked for, and only there.
 
     ``labels[50]`` is a plane as a numpy array, ``labels[50, 40, 30]`` one label, ``labels[mask]``
-    and ``labels[::2, ::2, ::2]`` what numpy gives for them; ``np.asarray(labels)`` is the whole.
+    and ``labels[::2, ::2, ::2]`` what numpy gives for them. ``np.asarray(labels)`` is the whole,
+    and so it is in arithmetic and comparisons: ``labels == 672`` is an array.
 
     Parameters
     ----------
@@ -76,6 +78,19 @@ class MappedLabels:
             raise ValueError("the labels are made from the ranks: they cannot be had uncopied")
         return np.asarray(self[...], dtype=dtype)
 
+    def __array_ufunc__(
+        self,
+        ufunc: np.ufunc,
+        method: str,
+        *inputs: Any,  # noqa: ANN401 (all that numpy takes)
+        **keywords: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        arrays = [np.asarray(i) if isinstance(i, MappedLabels) else i for i in inputs]
+        return getattr(ufunc, method)(*arrays, **keywords)
+
+    def __contains__(self, value: object) -> bool:
+        return any(bool((plane == value).any()) for plane in self)
+
     def __repr__(self) -> str:
         shape = " × ".join(map(str, self.shape))
         return f"<{shape} {self.dtype} labels, mapped>"
@@ -101,9 +116,17 @@ class MappedVolumes(Mapping[str, Any]):
         self._opened: dict[str, Any] = {}
 
     def __getitem__(self, kind: str) -> Any:  # noqa: ANN401 (an array, or labels)
+        if kind not in self._kinds:
+            raise LookupFailedError(
+                f"{self._voxels.name} has no volume {kind!r}"
+                f"{did_you_mean(str(kind), self._kinds)}; it has {listing(self._kinds, limit=20)}"
+            )
         if kind not in self._opened:
             self._opened[kind] = self._open(kind)
         return self._opened[kind]
+
+    def __deepcopy__(self, memo: object) -> MappedVolumes:
+        return self  # nothing of it ever changes
 
     def _open(self, kind: str) -> Any:  # noqa: ANN401 (an array, or labels)
         if kind == "annotation":
@@ -157,6 +180,15 @@ class AdditionalReferences(Mapping[str, "NDArray[Any]"]):
         return f"<additional references: {listing(self.references_list, limit=20) or 'none'}>"
 
 
-def additional_kinds(kinds: Mapping[str, object]) -> tuple[str, ...]:
-    """Return the additional references among an atlas's volumes, by name."""
-    return tuple(kind for kind in kinds if kind not in _OWN)
+def additional_kinds(kinds: Mapping[str, object], order: Sequence[str]) -> tuple[str, ...]:
+    """Return the additional references among an atlas's volumes, in the source's order.
+
+    Parameters
+    ----------
+    kinds
+        The volumes that there are.
+    order
+        The names as the source lists them; it may have promised more, or other ones.
+    """
+    additional = [kind for kind in kinds if kind not in _OWN]
+    return tuple(dict.fromkeys([*(n for n in order if n in additional), *additional]))

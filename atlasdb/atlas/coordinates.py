@@ -6,6 +6,7 @@ since scripts ask for a million of them one by one; arrays of points go to `atla
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from atlasdb.voxels import AtlasVoxels
 
 _AXES = 3
-_NUMBERS = (int, float, np.integer, np.floating)
+_PLAIN = frozenset({int, float})
+_EXPECTED = "coordinates are three numbers or an (N, 3) array of them"
 _SIDES = {LEFT: "left", RIGHT: "right", NEITHER: "neither"}
 _OUTSIDE = "outside"
 
@@ -224,9 +226,16 @@ class Coordinates:
         """Return what each rank is at a level of the hierarchy."""
         found = self._levels.get(number) if type(number) is int else None
         if found is None:
-            if isinstance(number, bool | np.bool_) or not isinstance(number, int | np.integer):
+            try:
+                level = operator.index(number)
+            except TypeError:
+                level = None
+            if level is None or isinstance(number, bool | np.bool_):
                 raise UnknownDepthError(f"no level {number!r}: levels are integers")
-            found = self._levels[int(number)] = self._level_of(self._rank_at_level(int(number)))
+            highest = -1 - self._record.data.table.structures.hierarchy.height  # all are the root
+            level = max(level, highest)
+            found = self._levels.get(level) or self._level_of(self._rank_at_level(level))
+            self._levels[level] = found
         return found
 
     def _level_of(self, rank: NDArray[np.int64]) -> _Level:
@@ -270,22 +279,44 @@ class _Level:
     ids: list[Any]
     acronyms: list[str | None]
 
-    def texts(self, elsewhere: str) -> NDArray[np.str_]:
-        """Return the acronyms as an array, with a text where there is no structure."""
-        return np.array([elsewhere if one is None else one for one in self.acronyms])
+    def texts(self, elsewhere: Any) -> NDArray[Any]:  # noqa: ANN401 (a text, as a rule)
+        """Return the acronyms as an array, with something else where there is no structure."""
+        texts = [elsewhere if one is None else one for one in self.acronyms]
+        return np.array(texts, dtype=np.str_ if isinstance(elsewhere, str) else object)
 
 
 def _triple(coords: Any) -> Triple | None:  # noqa: ANN401 (whatever a user has)
-    """Return coordinates as three numbers, None if they are no single point."""
+    """Return coordinates as three plain numbers, None if they are no single point.
+
+    Raises
+    ------
+    ValueError
+        They are three things that are no numbers, or no array.
+    """
     kind = type(coords)
-    if kind is not tuple and kind is not list:
+    if (kind is tuple or kind is list) and len(coords) == _AXES:
+        ap, si, rl = coords
+        if type(ap) in _PLAIN and type(si) in _PLAIN and type(rl) in _PLAIN:
+            return ap, si, rl
+    if isinstance(coords, np.ma.MaskedArray):
+        coords = np.ma.filled(coords.astype(np.float64), np.nan)
+    try:
         array = np.asarray(coords)
-        if array.shape != (_AXES,) or array.dtype.kind not in "iuf":
-            return None
-        coords = array.tolist()
-    if len(coords) != _AXES:
-        return None
-    ap, si, rl = coords
-    if isinstance(ap, _NUMBERS) and isinstance(si, _NUMBERS) and isinstance(rl, _NUMBERS):
-        return ap, si, rl
-    return None
+    except ValueError as error:  # lists of several lengths
+        raise ValueError(f"{_EXPECTED}: {error}") from error
+    if array.shape in {(), (_AXES,)} and array.dtype.kind not in "biuf":
+        if array.dtype.kind != "O" or not array.shape:
+            raise ValueError(f"{_EXPECTED}, not {coords!r:.80}")
+        return _numbers(array.tolist())
+    return tuple(array.tolist()) if array.shape == (_AXES,) else None
+
+
+def _numbers(values: list[Any]) -> Triple:
+    """Return three objects as plain numbers: of a table's row with texts in it, for one."""
+    try:
+        if any(isinstance(value, str | bytes) for value in values):
+            raise TypeError
+        ap, si, rl = (value if type(value) in _PLAIN else float(value) for value in values)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{_EXPECTED}, not {values!r:.80}") from None
+    return ap, si, rl

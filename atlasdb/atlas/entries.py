@@ -70,10 +70,6 @@ class Structure(UserDict[str, Any]):
             return ([None, *self.data["structure_id_path"]])[-2]
         return self.data[key]
 
-    def __reduce__(self) -> tuple[type, tuple[dict[str, Any]]]:
-        # Copied deeply, or sent to another process, it is a plain dictionary.
-        return dict, (self.data,)
-
 
 class StructuresDict(UserDict[Any, Structure]):
     """The structures of an atlas, by acronym or by id; iterates over ids in depth-first order.
@@ -121,8 +117,24 @@ class StructuresDict(UserDict[Any, Structure]):
     def __delitem__(self, item: AnyStructure) -> None:
         raise TypeError(f"the structures of {self._atlas} are the atlas's: none can be deleted")
 
+    def __or__(self, other: Any) -> Any:  # noqa: ANN401 (as dict's)
+        return self.data | other
+
+    def __ror__(self, other: Any) -> Any:  # noqa: ANN401 (as dict's)
+        return other | self.data
+
+    def __ior__(self, other: Any) -> Any:  # noqa: ANN401 (always raises)
+        raise TypeError(f"the structures of {self._atlas} are the atlas's: none can be set")
+
     def __repr__(self) -> str:
         return str(self.tree.show(stdout=False))
+
+    def get(self, item: AnyStructure, default: Any = None) -> Any:  # noqa: ANN401 (as dict's)
+        """Return a structure, or a default if there is none; an ambiguous acronym is an error."""
+        try:
+            return self[item]
+        except UnknownStructureError:
+            return default
 
     def copy(self) -> dict[int, Structure]:  # type: ignore[override]
         """Return a plain dictionary of the entries by id."""

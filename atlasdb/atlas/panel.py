@@ -26,12 +26,19 @@ def metadata_panel(title: str, facts: Mapping[str, object]) -> Panel:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, show_header=False, title=Text(title), title_style=f"bold {_COLOUR}")
+    table = Table(
+        box=None, show_header=False, title=Text(_printable(title)), title_style=f"bold {_COLOUR}"
+    )
     table.add_column(style="bold", justify="right", min_width=8)
     table.add_column(min_width=20, max_width=60, overflow="fold")
     for name, value in facts.items():
         if value is None:
             table.add_row("")
         else:
-            table.add_row(Text(f"{name}:"), Text(str(value)))
+            table.add_row(Text(f"{name}:"), Text(_printable(str(value))))
     return Panel.fit(table, border_style=_COLOUR)
+
+
+def _printable(text: str) -> str:
+    """Return a text without characters that would steer a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import configparser
 import os
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -168,10 +169,9 @@ def archive_address(name: AtlasName, source: str | None = None) -> str | None:
     return None if path is None else path.absolute().as_uri()
 
 
-def folder_has(folder: Path, name: AtlasName) -> bool:
-    """Whether a folder has a package or an archive of an atlas, of the version if one is named."""
-    versions = _versions_in_folder(folder).get(name.name, {})
-    return bool(versions) if name.version is None else name.version in versions
+def versions_in(folder: Path, name: AtlasName) -> list[Version]:
+    """Return the versions of an atlas that a folder has as packages or archives, lowest first."""
+    return sorted(_versions_in_folder(folder).get(name.name, {}))
 
 
 def is_built_in(name: AtlasName) -> bool:
@@ -281,11 +281,13 @@ def read_brainglobe_config(path: Path) -> dict[str, str]:
     SourceError
         There is no such file, or it is no configuration.
     """
-    file = path / CONFIGURATION if path.is_dir() else path
     parser = configparser.ConfigParser(interpolation=None)
+    file = path
     try:
+        path = path.expanduser()
+        file = path / CONFIGURATION if path.is_dir() else path
         parser.read_string(file.read_text("utf-8"))
-    except (configparser.Error, UnicodeDecodeError, OSError) as error:
+    except (configparser.Error, ValueError, RuntimeError, OSError) as error:
         raise SourceError(
             f"{file} cannot be read as BrainGlobe's configuration: {one_line(str(error))}"
         ) from error
@@ -343,15 +345,21 @@ def _on_server(name: AtlasName, address: str) -> Origin:
 
 
 def _listing(text: str, where: str) -> dict[str, Version]:
-    """Parse BrainGlobe's last_versions.conf."""
-    parser = configparser.ConfigParser(interpolation=None)
+    """Parse BrainGlobe's last_versions.conf; an entry that is no version is passed over."""
+    parser = configparser.ConfigParser(interpolation=None, default_section="")
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
+    listed: dict[str, Version] = {}
     try:
         parser.read_string(text)
-        return {name: Version.parse(version) for name, version in parser["atlases"].items()}
-    except (configparser.Error, KeyError, PackageError) as error:
+        for name, version in parser["atlases"].items():
+            with suppress(PackageError):
+                listed[name] = Version.parse(version)
+    except (configparser.Error, KeyError) as error:
         page = "an HTML page" if text.lstrip().startswith("<") else "no list of atlases"
         raise SourceError(f"{where} is {page}: expected BrainGlobe's {LISTING}") from error
+    if not listed and len(parser["atlases"]):
+        raise SourceError(f"{where} is no list of atlases: expected BrainGlobe's {LISTING}")
+    return listed
 
 
 def _not_there(name: AtlasName, where: str, known: Mapping[str, Version]) -> SourceError:

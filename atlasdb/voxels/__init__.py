@@ -62,6 +62,12 @@ class AtlasVoxels(PointLookups, Images, Surroundings, Statistics):
     def __repr__(self) -> str:
         return f"<{self.name}: {self.grid}>"
 
+    def __copy__(self) -> AtlasVoxels:
+        return self
+
+    def __deepcopy__(self, memo: object) -> AtlasVoxels:
+        return self  # nothing of it ever changes
+
     @property
     def name(self) -> AtlasName:
         """The atlas's full name."""

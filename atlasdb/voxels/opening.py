@@ -97,6 +97,8 @@ def opened(
                 if str(error) == before:
                     raise BlobError(f"the files of {name} are missing: {error}") from error
                 before = str(error)
+            except PermissionError as error:
+                raise BlobError(f"the files of {name} cannot be read: {error}") from error
 
 
 def rows_of(
