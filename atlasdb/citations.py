@@ -1,15 +1,18 @@
 """How to cite an atlas: as text and as BibTeX, from what its source says.
 
 The one idea: nothing is made up. The atlas is cited under its own name, version and address; the
-publications that its citation names are recognised by their DOIs, and what cannot be recognised
-stays in the text as the source wrote it.
+publications that its citation names are recognised by their DOIs, and have authors and a year only
+where these stand before the DOI as plainly as in ``Wang et al 2020``. Whatever else the source says
+stays in the atlas's own entry as it was written.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,10 +21,20 @@ if TYPE_CHECKING:
 
 CitationForm = Literal["text", "bibtex"]
 
-_DOI = re.compile(r"10\.\d{4,9}/[^\s\"<>{}\\]+")
-_ADDRESS = re.compile(r"(?:https?://)?(?:dx\.)?doi(?:\.org/|:)\s*(?=10\.)", re.IGNORECASE)
-_YEAR = re.compile(r"\b(?:1[89]|20)\d\d\b")
-_ET_AL = re.compile(r"[\s,]*\bet\s+al\b\.?[\s,]*$", re.IGNORECASE)
+_DOI_BEGIN = re.compile(r"10\.\d{4,9}/")
+_DOI_END = re.compile(r"[\s\"{}\\“”‘’«»|^`]|https?:|doi:|10\.\d{4,9}/", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?:https?://)?(?:(?:dx\.)?doi\.org/|doi:\s*)$", re.IGNORECASE)
+_YEAR = re.compile(r"(?P<authors>.*?)[\s,.;:]*(?P<year>\(\s*\d{4}\s*\)|(?<=[\s,])\d{4})$")
+_ET_AL = re.compile(r"[\s,]+et\.?\s+al\b\.?$", re.IGNORECASE)
+_AND = re.compile(r"(?:,?\s+and\s+|\s*,?\s*&\s*)", re.IGNORECASE)
+_FIRST_YEAR, _LAST_YEAR = 1800, 2099
+_WORD = r"(?:[^\W\d_][\w.'’-]*)"
+_PARTICLES = frozenset(
+    ["van", "von", "de", "der", "den", "da", "di", "la", "le", "el", "ter", "ten", "dos", "du"]
+)
+_INITIALS = re.compile(r"(?:[^\W\d_]\.?[\s-]?){1,4}")
+_NAME = re.compile(rf"{_WORD}(?:\s+{_WORD}){{0,3}}")
+_LINK_CHARACTERS = "%/:=&?~#+!$,;'@()*[]"
 # BibTeX counts braces behind a backslash too.
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -80,24 +93,26 @@ class Publication:
     doi
         Its DOI.
     authors
-        What stands before the year, ``et al`` left out; empty if nothing does.
+        Each as it is written; none if they are not told plainly.
     year
-        Empty if there is none.
+        Empty if it is not told plainly.
     has_more_authors
-        Whether ``et al`` stood there.
+        Whether ``et al`` stands after them.
     """
 
     doi: str
-    authors: str
-    year: str
-    has_more_authors: bool
+    authors: tuple[str, ...] = ()
+    year: str = ""
+    has_more_authors: bool = False
 
     @property
     def key(self) -> str:
-        """A BibTeX key: the first author and the year, or the DOI."""
-        first = re.split(r"[,;&]|\band\b", self.authors)[0].split()
-        name = "".join(c for c in (first[0] if first else "") if c.isalnum() and c.isascii())
-        return f"{name}{self.year}" if name and self.year else re.sub(r"\W+", "_", self.doi)
+        """A BibTeX key: the first author's name and the year, or the DOI."""
+        first = self.authors[0].partition(",")[0].split() if self.authors else []
+        name = "".join(c for c in "".join(first[-1:]) if c.isalnum() and c.isascii())
+        if name and self.year:
+            return f"{name}{self.year}"
+        return re.sub(r"[^A-Za-z0-9]+", "_", self.doi).strip("_")
 
 
 def publications(citation: str) -> list[Publication]:
@@ -106,32 +121,79 @@ def publications(citation: str) -> list[Publication]:
     Parameters
     ----------
     citation
-        As in BrainGlobe's metadata: ``Wang et al 2020, https://doi.org/10.1016/j.cell.2020.04.007``,
-        or several of them.
+        As in BrainGlobe's metadata (``Wang et al 2020, https://doi.org/10.1016/…``), or several. A
+        DOI within another address than doi.org's is none.
 
     Examples
     --------
     >>> found = publications("Wang et al 2020, https://doi.org/10.1016/j.cell.2020.04.007")
     >>> found[0].key, found[0].authors, found[0].doi
-    ('Wang2020', 'Wang', '10.1016/j.cell.2020.04.007')
+    ('Wang2020', ('Wang',), '10.1016/j.cell.2020.04.007')
     """
-    found = []
-    begin = 0
-    for match in _DOI.finditer(citation):
-        doi = _trimmed(match[0])
-        before = _ADDRESS.sub("", citation[begin : match.start()])
-        begin = match.start() + len(doi)
-        years = list(_YEAR.finditer(before))
-        authors = before[: years[-1].start()] if years else ""
-        authors = authors.strip(" \t\n.,;:()[]")
-        bare = _ET_AL.sub("", authors).strip(" ,;")
-        found.append(Publication(doi, bare, years[-1][0] if years else "", bare != authors))
+    found: list[Publication] = []
+    end = 0
+    while match := _DOI_BEGIN.search(citation, end):
+        stop = _DOI_END.search(citation, match.end())
+        doi = _trimmed(citation[match.start() : stop.start() if stop else None])
+        before = citation[end : match.start()]
+        end = match.start() + len(doi)
+        address = before.rpartition(" ")[2].rpartition("\n")[2]
+        if doi.endswith("/") or ("://" in address and not _ADDRESS.search(address)):
+            continue
+        # Where the DOI comes first, what stands before the next one may belong to either.
+        said = _ADDRESS.sub("", before) if found or before.strip() else ""
+        comes_first = not found and not _ADDRESS.sub("", before).strip(" \t\n([")
+        found.append(_with_authors(doi, "" if comes_first else said))
+        if comes_first:
+            return [found[0], *(Publication(p.doi) for p in publications(citation[end:]))]
     return found
+
+
+def _with_authors(doi: str, before: str) -> Publication:
+    """Return a publication with the authors and the year that the text before it plainly says."""
+    text = " ".join(before.split()).strip(" .,;:([")
+    text = re.sub(r"^[\s.,;:)\]]*(?:(?:and|see|&)\s+)?", "", text, flags=re.IGNORECASE)
+    dated = _YEAR.fullmatch(text)
+    if dated is None or not _FIRST_YEAR <= int(dated["year"].strip("() ")) <= _LAST_YEAR:
+        return Publication(doi)
+    year = dated["year"].strip("() ")
+    written = dated["authors"].strip(" ,;:")
+    bare = _ET_AL.sub("", written)
+    authors = _authors(bare.strip(" ,"))
+    if authors is None:  # a whole reference: its year is plain if it stands in parentheses
+        return Publication(doi, year=year if "(" in dated["year"] else "")
+    return Publication(doi, authors, year, bare != written)
+
+
+def _authors(text: str) -> tuple[str, ...] | None:
+    """Return the people whom a text lists, None if it may be something else."""
+    people: list[str] = []
+    for part in _AND.split(text):
+        names = [name.strip() for name in part.split(",")]
+        is_pair = len(names) == 2  # noqa: PLR2004 (two people, or a name turned round)
+        if is_pair and _INITIALS.fullmatch(names[1]) and names[1].isupper():
+            people.append(f"{names[0]}, {names[1]}")
+        elif is_pair and _AND.search(text) is None:
+            return None
+        else:
+            people += names
+    return tuple(people) if people and all(map(_is_name, people)) else None
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text can be a person's name: words that begin with capitals, and particles."""
+    name = text.partition(",")[0]
+    return bool(_NAME.fullmatch(name)) and all(
+        word[0].isupper() or word in _PARTICLES for word in name.split()
+    )
 
 
 def _trimmed(doi: str) -> str:
     """Return a DOI without the punctuation that a sentence puts after it."""
-    while doi[-1] in ".,;:]'" or (doi[-1] == ")" and doi.count(")") > doi.count("(")):
+    pairs = {")": "(", ">": "<", "]": "["}
+    while doi[-1] in ".,;:'" or (
+        doi[-1] in pairs and doi.count(doi[-1]) > doi.count(pairs[doi[-1]])
+    ):
         doi = doi[:-1]
     return doi
 
@@ -160,23 +222,33 @@ def cite(credits_of: Sequence[AtlasCredits], form: CitationForm = "text") -> str
     tiny_rat_50um, version 1.0 (Rattus norvegicus, 50 × 20 × 10 µm). http://example.org
       Doe 2020, https://doi.org/10.1000/1
     """
+    several = dict.fromkeys(credits_of)
     if form == "text":
-        return "\n".join(_text(credit) for credit in credits_of)
+        return "\n".join(_text(credit) for credit in several)
     if form != "bibtex":
         raise ValueError(f"a citation is 'text' or 'bibtex', not {form!r}")
-    entries: dict[str, str] = {}
-    for key, body in (entry for credit in credits_of for entry in _entries(credit)):
-        names = (key, *(f"{key}{letter}" for letter in "bcdefghijklmnopqrstuvwxyz"))
-        entries.setdefault(next(n for n in names if entries.get(n, body) == body), body)
-    return "\n\n".join(body.replace("KEY", key, 1) for key, body in entries.items())
+    entries: dict[str, tuple[str, str]] = {}
+    for identity, key, body in (entry for credit in several for entry in _entries(credit)):
+        entries.setdefault(identity.lower(), (key, body))  # a publication once, by its DOI
+    keys: set[str] = set()
+    return "\n\n".join(body.replace("KEY", _free(key, keys), 1) for key, body in entries.values())
+
+
+def _free(key: str, taken: set[str]) -> str:
+    """Return a key that is not taken, whatever its case, and take it."""
+    names = (key, *(f"{key}{letter}" for letter in "bcdefghijklmnopqrstuvwxyz"))
+    free = next((name for name in names if name.lower() not in taken), None)
+    free = free or next(f"{key}_{n}" for n in count(27) if f"{key}_{n}".lower() not in taken)
+    taken.add(free.lower())
+    return free
 
 
 def _text(credit: AtlasCredits) -> str:
     """Return the citation of one atlas as lines of text."""
-    link = f" {credit.atlas_link}" if credit.atlas_link.strip() else ""
-    lines = [f"{_described(credit)}.{link}"]
-    if credit.citation.strip():
-        lines.append(f"  {' '.join(credit.citation.split())}")
+    link, citation = _one_line(credit.atlas_link), _one_line(credit.citation)
+    lines = [f"{_described(credit)}.{f' {link}' if link else ''}"]
+    if citation:
+        lines.append(f"  {citation}")
     if credit.packaged_by_brainglobe:
         lines.append(f"  Packaged by BrainGlobe: {_BRAINGLOBE_TEXT}")
     return "\n".join(lines)
@@ -186,32 +258,33 @@ def _described(credit: AtlasCredits) -> str:
     """Return an atlas's name, version, species and resolution."""
     edges = [f"{edge:g}" for edge in credit.resolution_um]
     resolution = edges[0] if len(set(edges)) == 1 else " × ".join(edges)
-    return f"{credit.name.name}, version {credit.name.version} ({credit.species}, {resolution} µm)"
+    species = _one_line(credit.species)
+    return f"{credit.name.name}, version {credit.name.version} ({species}, {resolution} µm)"
 
 
-def _entries(credit: AtlasCredits) -> Iterator[tuple[str, str]]:
-    """Yield the BibTeX entries for one atlas: their keys, and themselves with KEY in its place."""
-    title = f"{credit.name.name}: brain atlas of {credit.species}"
+def _entries(credit: AtlasCredits) -> Iterator[tuple[str, str, str]]:
+    """Yield BibTeX entries: what each is of, its key, and itself with KEY in the key's place."""
+    name, link = f"{credit.name.name}_v{credit.name.version}", credit.atlas_link.strip()
+    title = f"{credit.name.name}: brain atlas of {_one_line(credit.species)}"
     fields = {
         "title": f"{{{_tex(title)}}}",
         "version": _tex(str(credit.name.version)),
-        "note": _tex(" ".join(credit.citation.split())),
+        "note": _tex(_one_line(credit.citation)),
     }
-    if credit.atlas_link.startswith(("http://", "https://")):
-        fields["url"] = re.sub(r"[\s{}\\]", "", credit.atlas_link)
-    yield f"{credit.name.name}_v{credit.name.version}", _entry(fields)
+    if link.startswith(("http://", "https://")):
+        fields["url"] = quote(link, safe=_LINK_CHARACTERS)
+    yield name, name, _entry(fields)
     for publication in publications(credit.citation):
-        authors = re.sub(r"\s*(?:;|&|\band\b)\s*", " and ", publication.authors)
-        more = " and others" if publication.has_more_authors and authors else ""
+        more = ("others",) if publication.has_more_authors else ()
         fields = {
-            "author": _tex(authors) + more,
+            "author": " and ".join((*map(_tex, publication.authors), *more)),
             "year": publication.year,
             "doi": publication.doi,
-            "url": f"https://doi.org/{publication.doi}",
+            "url": f"https://doi.org/{quote(publication.doi, safe=_LINK_CHARACTERS)}",
         }
-        yield publication.key, _entry(fields)
+        yield publication.doi, publication.key, _entry(fields)
     if credit.packaged_by_brainglobe:
-        yield "Claudi2020", BRAINGLOBE
+        yield "10.21105/joss.02668", "Claudi2020", BRAINGLOBE
 
 
 def _entry(fields: dict[str, str]) -> str:
@@ -220,6 +293,11 @@ def _entry(fields: dict[str, str]) -> str:
     return "\n".join(["@misc{KEY,", *lines, "}"])
 
 
+def _one_line(text: str) -> str:
+    """Return a text without line ends, and without characters that would steer a terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
 def _tex(text: str) -> str:
-    """Return a text as TeX reads it; what TeX cannot print is left out."""
-    return "".join(_TEX.get(c, c) for c in text if c.isprintable())
+    """Return a text as TeX reads it."""
+    return "".join(_TEX.get(c, c) for c in text)

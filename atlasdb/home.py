@@ -80,6 +80,22 @@ class Home:
                 f"cannot look at {str(self.folder)!r:.200}: {error.strerror}"
             ) from error
 
+    def refuse_own(self, path: Path) -> None:
+        """Refuse to write to a path at which the home keeps something of its own.
+
+        Raises
+        ------
+        HomeError
+            It is the database, or in a folder of the home's files.
+        """
+        target, folder = path.resolve(), self.folder.resolve()
+        if target.parent == folder:
+            is_own = target.name == ".lock" or target.name.startswith((DATABASE, _DRAFT))
+        else:
+            is_own = any(folder / kind in target.parents for kind in (*_BLOBS, "downloads"))
+        if is_own:
+            raise HomeError(f"{path} is the database's own: write elsewhere than in {self.folder}")
+
     @contextmanager
     def staging(self) -> Iterator[Path]:
         """Make a private folder in the home for work in progress; it is removed in the end.

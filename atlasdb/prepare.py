@@ -256,20 +256,17 @@ def _prepare_meshes(
 
     def place(structure_id: int) -> MeshCounts:
         path, target = source.meshes[structure_id], folder / f"{structure_id}.obj"
-        counts = count_mesh(path)
-        if all(counts):
-            if not turn.is_identity:
-                try:
-                    reorient_mesh(path, target, turn, extent.tolist())
-                except PackageError:
-                    target.unlink(missing_ok=True)
-                    return MeshCounts(0, 0)
-                counts = count_mesh(target)
-            elif source.owns_files:
-                path.replace(target)
-            else:
-                shutil.copyfile(path, target)
-            sync_file(target)
+        try:
+            counts = count_mesh(path)
+        except PackageError:
+            return MeshCounts(0, 0)
+        if not turn.is_identity:
+            reorient_mesh(path, target, turn, extent.tolist())
+        elif source.owns_files:
+            path.replace(target)
+        else:
+            shutil.copyfile(path, target)
+        sync_file(target)
         return counts
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:

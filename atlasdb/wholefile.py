@@ -46,3 +46,17 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[BinaryIO]:
+    """Give a file to write: one that appears whole, as `replacing`, or a device or pipe itself.
+
+    Parameters
+    ----------
+    target
+        In a folder that exists; links are resolved by the caller.
+    """
+    is_device = target.exists() and not target.is_file()  # or a pipe, which is written into
+    with target.open("wb") if is_device else replacing(target) as file:
+        yield file

@@ -27,6 +27,7 @@ import atlasdb
 from atlasdb import (
     AmbiguousAcronymError,
     BlobError,
+    HomeError,
     LookupFailedError,
     NoMeshError,
     UnknownDepthError,
@@ -35,6 +36,7 @@ from atlasdb import (
 )
 from atlasdb.atlas import Atlas
 from atlasdb.atlas.opening import AtlasRecord
+from atlasdb.atlas.surfaces import sides_of_points
 from atlasdb.citations import AtlasCredits
 from atlasdb.home import Home, Leases
 from atlasdb.meshes import centres_of, read_mesh
@@ -526,16 +528,48 @@ def test_halves_of_an_asymmetric_atlas_follow_its_hemispheres(phantoms: dict[str
     atlas = phantoms["phantom_asymmetric_mouse_100um"]
     borders = {int((plane[40] == 2).sum()) for plane in atlas.hemispheres}
     assert len(borders) > 1  # no plane of the volume
-    mesh = atlas.surface("root")
-    total = 0
-    for side, value in (("left", 1), ("right", 2)):
-        half = atlas.surface("root", hemisphere=side)  # type: ignore[arg-type]
-        found = atlas.hemisphere_from_coords(centres_of(half), microns=True)
-        assert (found == value).all()
-        total += len(half.triangles)
-    assert 0 < len(mesh.triangles) - total < 0.05 * len(mesh.triangles) or total == len(
-        mesh.triangles
+    for name in ("root", "CP", "VISp"):
+        total = 0
+        whole = atlas.surface(name)
+        for side, value in (("left", 1), ("right", 2)):
+            half = atlas.surface(name, hemisphere=side)  # type: ignore[arg-type]
+            found = atlas.hemisphere_from_coords(centres_of(half), microns=True)
+            assert set(found.tolist()) <= {0, value}
+            assert (found == value).mean() > 0.9
+            total += len(half.triangles)
+        assert total == len(whole.triangles)
+
+
+def test_a_surface_beside_the_voxels_is_on_the_nearest_side(
+    tmp_path: Path, db: atlasdb.Database
+) -> None:
+    """A box exactly round a brain whose hemispheres are 0 outside it, in uneven voxels."""
+    shape = (8, 7, 9)
+    annotation, sides = np.zeros(shape, np.uint32), np.zeros(shape, np.uint8)
+    annotation[2:6, 2:5, 2:7] = 997
+    sides[2:6, 2:5, 2:5], sides[2:6, 2:5, 5:7] = 2, 1
+    corners = np.array([[ap, si, rl] for ap in (2, 6) for si in (2, 5) for rl in (2, 7)])
+    box = "".join("v {} {} {}\n".format(*(corner * (50, 20, 10))) for corner in corners)
+    quads = ((1, 2, 4, 3), (5, 7, 8, 6), (1, 5, 6, 2), (3, 4, 8, 7), (1, 3, 7, 5), (2, 6, 8, 4))
+    box += "".join("f {} {} {} {}\n".format(*quad) for quad in quads)
+    package = SmallAtlas(
+        annotation=annotation, symmetric=False, volumes={"hemispheres": sides}, meshes={"997": box}
     )
+    db.ingest(str(package.write(tmp_path)))
+    atlas = db.atlas("small_rat_50um")
+    whole = atlas.surface("root")
+    halves = [atlas.surface("root", hemisphere=side) for side in ("left", "right")]
+    assert sum(len(half.triangles) for half in halves) == len(whole.triangles) == 12
+    grid = atlas.voxels.grid
+    points = np.random.default_rng(1).uniform(-2, 11, (500, 3))
+    sided = np.argwhere(sides)
+    away = (((points[:, None] - sided - 0.5) * grid.resolution_um) ** 2).sum(axis=2)
+    own = np.floor(points).astype(int)
+    is_in = ((own >= 0) & (own < shape)).all(axis=1)
+    wanted = sides[tuple(sided[away.argmin(axis=1)].T)]
+    wanted[is_in] = np.where(sides[tuple(own[is_in].T)], sides[tuple(own[is_in].T)], wanted[is_in])
+    assert np.array_equal(sides_of_points(sides, points, grid), wanted)
+    assert not sides_of_points(np.zeros_like(sides), points, grid).any()
 
 
 def test_a_side_on_which_nothing_lies(tmp_path: Path, db: atlasdb.Database) -> None:
@@ -556,7 +590,8 @@ def test_a_side_on_which_nothing_lies(tmp_path: Path, db: atlasdb.Database) -> N
     [
         (lambda path: path.unlink(), "the mesh is missing"),
         (lambda path: path.write_text(TETRAHEDRON[:-1]), "has 66 bytes instead of 67"),
-        (lambda path: path.write_text("x" * 67), "was altered: 997.obj"),
+        (lambda path: path.write_text("x" * 67), "is not as it was ingested: 997.obj"),
+        (lambda path: path.write_text(TETRAHEDRON[:-8] + "#" * 8), "was altered: it has 4 vert"),
     ],
 )
 def test_a_damaged_mesh_is_named(damage: Any, reason: str, small: Atlas) -> None:
@@ -577,8 +612,17 @@ def test_meshes_are_written_in_other_orientations(
     assert np.array_equal(written.vertices[: len(turned.vertices)], turned.vertices)
     ap = atlas.surface("CP").vertices[:, 0]
     assert np.allclose(turned.vertices[:, 1], atlas.shape_um[0] - ap)
-    with pytest.raises(ValueError, match="among the atlas's own meshes"):
-        atlas.write_mesh(atlas.root_meshfile(), "CP")
+    before = atlas.root_meshfile().read_bytes()
+    for own in (atlas.root_meshfile(), phantoms["phantom_mouse_100um"].root_meshfile()):
+        with pytest.raises(HomeError, match="is the database's own: write elsewhere than in"):
+            atlas.write_mesh(own, "CP")
+    assert atlas.root_meshfile().read_bytes() == before
+    atlas.write_mesh(str(tmp_path / "b.ply"), "CP")
+    again = (tmp_path / "b.ply").read_bytes()
+    atlas.write_mesh(tmp_path / "b.ply", "CP")
+    assert (tmp_path / "b.ply").read_bytes() == again
+    with pytest.raises(ValueError, match="no structures, no mesh"):
+        atlas.write_mesh(tmp_path / "c.obj", [])
 
 
 def test_every_real_mesh_is_read_as_meshio_reads_it(real: atlasdb.Database) -> None:

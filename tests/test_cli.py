@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from conftest import tree_of
 from small import TETRAHEDRON, SmallAtlas, structure
 from sqlalchemy import select
 
@@ -798,3 +799,27 @@ def test_atlases_are_cited(full_shell: Shell, tmp_path: Path) -> None:
     assert path.read_text().startswith("@misc{small_rat_50um_v1.10,\n")
     assert "no atlas nope" in full_shell("cite", "nope", status=1)
     assert "Missing argument" in full_shell("cite", status=2)
+
+
+def test_nothing_of_the_home_is_overwritten(shell: Shell, tmp_path: Path) -> None:
+    """Whatever command writes, and whatever it is told to overwrite."""
+    shell("ingest", "phantom_mouse_100um", "-q")
+    home = tmp_path / "home"
+    before = tree_of(home)
+    volume = next(home.glob("volumes/*/*/*/reference.tiff"))
+    mesh = next(home.glob("meshes/*/*/*/672.obj"))
+    atlas = "phantom_mouse_100um"
+    for words in (
+        ["cite", atlas, "-o", str(home / "atlas.duckdb")],
+        ["tree", atlas, "-o", str(home / ".lock")],
+        ["sql", "SELECT 1", "--format", "csv", "-o", str(mesh)],
+        ["structures", atlas, "--format", "parquet", "-o", str(home / "atlas.duckdb.wal")],
+        ["mesh", atlas, "CP", "-o", str(mesh)],
+        ["mask", atlas, "CP", "-o", str(volume)],
+        ["volume", atlas, "ranks", "-o", str(home / "volumes" / "new.tif")],
+        ["lookup", atlas, "1", "2", "3", "--format", "csv", "-o", str(home / "downloads" / "x")],
+    ):
+        assert "is the database's own: write elsewhere than in" in shell(*words, status=1)
+    assert tree_of(home) == before
+    shell("cite", atlas, "-o", str(home / "refs.bib"))  # a project's folder may be the home too
+    assert (home / "refs.bib").exists()

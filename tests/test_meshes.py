@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import tempfile
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -127,16 +129,23 @@ def test_a_turned_file_holds_the_turned_mesh(box: Path, tmp_path: Path, source: 
     [
         ("", "1.obj holds no faces"),
         ("v 0 0 0\nv 1 0 0\n", "holds no faces"),
-        ("v 0 0 0\nv 1 0 0\nf 1 2\n", "holds no faces"),
+        ("v 0 0 0\nv 1 0 0\nf 1 2\n", "line 3: a face of 2 corners"),
         ("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 4\n", "names vertex 4, but there are 1 to 3"),
         ("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 0\n", "names vertex 0"),
-        ("v 0 0 0\nv 1 0 0\nv 0 1 0\nf -3 -2 -1\n", "names vertex -3"),
-        ("v 0 0 0\nv 1 0 0\nv 0 nan 0\nf 1 2 3\n", "not finite"),
-        ("v 0 0\nv 1 0\nv 0 1\nf 1 2 3\n", "no points in space"),
-        ("f 1 2 3\n", "no points in space"),
+        ("v 0 0 0\nv 1 0 0\nv 0 1 0\nf -4 -2 -1\n", "names vertex 0"),
+        ("v 0 0 0\nv 1 0 0\nv 0 nan 0\nf 1 2 3\n", "line 3: a vertex is three numbers"),
+        ("v 0 0\nv 1 0\nv 0 1\nf 1 2 3\n", "line 1: a vertex is three numbers, not '0 0'"),
+        ("f 1 2 3\n", "names vertex 1, but there are 1 to 0"),
         ("v 0 0 0\nv 1 0\nv 0 1 0\nf 1 2 3\n", "no readable OBJ file"),
         ("v 0 0 zero\nf 1 1 1\n", "no readable OBJ file"),
-        ("\0\xff\n", "holds no faces"),
+        ("\0\xff\n", "line 1: no statement of OBJ"),
+        ("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n\0\0\0", "line 5: no statement of OBJ"),
+        ("v 0 0 0\nv 1 0 0\nv 0 4_5 0\nf 1 2 3\n", "line 3: a vertex is three numbers"),
+        ("v 0 0 0\nv 1 0 0\nv 0 \u0664 0\nf 1 2 3\n", "line 3: a vertex is three numbers"),
+        ("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1_0 2 3\n", "line 4: a corner is the number"),
+        ("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 9999999999999999999 2 3\n", "line 4: a corner is"),
+        ("v 0 0 0\nv 1 0 0\nv 0 1 0\nvv 9 9 9\nf 1 2 3\n", "line 4: no statement of OBJ: 'vv'"),
+        ("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\nfo 1 2 3\n", "no statement of OBJ: 'fo'"),
     ],
 )
 def test_what_is_no_mesh_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -245,7 +254,6 @@ PLAIN = "v 1 2 3\nv 4.5 -5e-1 6\nv 7 8 +9.25\nf 1 2 3\n"
         PLAIN.replace("v 1 2", "v  1   2"),
         re.sub("(v .*)", r"\1 0.5 0.5 1", PLAIN),
         PLAIN.replace("v 1 2 3", "vn 1 2 3\nv 1 2 3"),
-        PLAIN.replace("f 1", "vv 9 9 9\nf 1"),
         PLAIN.replace("f 1 2 3", "f 1 2 3 1"),
         PLAIN.replace("f 1 2 3", "f 1 2 3 1\nf 2 3 1"),
         PLAIN.replace("f 1 2 3", "f 1/1 2/1 3/1"),
@@ -254,7 +262,8 @@ PLAIN = "v 1 2 3\nv 4.5 -5e-1 6\nv 7 8 +9.25\nf 1 2 3\n"
         PLAIN + "v 1 1 1\nf 2 3 4\n",
         PLAIN + "# f 3 2 1\n",
         PLAIN + "g a\nf 3 2 1\n",
-        PLAIN.replace("4.5", "4_5"),
+        PLAIN.replace("v 1 2 3", "vn 0 0 1\nvt 0 0\no box\nv 1 2 3"),
+        PLAIN.replace("4.5", ".45e1"),
     ],
 )
 def test_the_fast_way_reads_what_meshio_reads(text: str, tmp_path: Path) -> None:
@@ -277,7 +286,29 @@ def test_the_fast_way_reads_what_meshio_reads(text: str, tmp_path: Path) -> None
 
 def _kept(text: str) -> list[str]:
     """The lines that meshio can read: it refuses normals that are not as many as vertices."""
-    return [line for line in text.splitlines(keepends=True) if not line.startswith("vn")]
+    return [line for line in text.splitlines(keepends=True) if not line.startswith(("vn", "vt"))]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff" + PLAIN,
+        PLAIN.replace("f 1 2 3", "f -3 -2 -1"),
+        PLAIN.replace("f 1 2 3", "f 1 2 3 # the face"),
+        PLAIN.replace("f 1 2 3", "f 1 \\\n 2 3"),
+        PLAIN.replace("f 1 2 3", "f 1//1 2//1 3//1"),
+        PLAIN.replace("f 1 2 3", "usemtl skin\ns off\nf 1/1/1 2/1/1 3/1/1"),
+        "v 1 2 3 1\nv 4.5 -5e-1 6\nv 7 8 +9.25 0.1 0.2 0.3\nf 1 2 3\n",
+        PLAIN.replace("\n", "\r"),
+    ],
+)
+def test_all_that_obj_allows_is_understood(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.obj"
+    path.write_bytes(text.encode())
+    mesh = read_mesh(path)
+    assert mesh.vertices.tolist() == [[1, 2, 3], [4.5, -0.5, 6], [7, 8, 9.25]]
+    assert mesh.triangles.tolist() == [[0, 1, 2]]
+    assert count_mesh(path) == (3, 1)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +321,7 @@ def _kept(text: str) -> list[str]:
         (PLAIN.replace("v 1 2 3", "v 1 2"), "readable"),
         (PLAIN.replace("v 1 2 3", "v 1 2 1e400"), "not finite"),
         (PLAIN.replace("v 1 2 3", "v 1 2 3.4.5"), "readable"),
-        (PLAIN.replace("v 1 2 3", "v 1 2 nan"), "not finite"),
+        (PLAIN.replace("v 1 2 3", "v 1 2 nan"), "three numbers"),
     ],
 )
 def test_what_is_no_surface_is_refused(text: str, reason: str, tmp_path: Path) -> None:
@@ -336,6 +367,48 @@ def test_files_for_other_programs(ending: str, lumps: Mesh, tmp_path: Path) -> N
     elif ending == "vtk":
         ids = found.cell_data["structure_id"][0]
         assert ids.tolist() == [672] * len(lumps.triangles) + [5_000_000_000] * len(half.triangles)
+
+
+def test_structures_of_one_acronym_are_told_apart(lumps: Mesh, tmp_path: Path) -> None:
+    parts = [MeshPart(1, "X", lumps), MeshPart(2, "X", lumps), MeshPart(3, "a\nf 1 1 1", lumps)]
+    write_mesh(tmp_path / "a.obj", parts)
+    names = re.findall("^o .*", (tmp_path / "a.obj").read_text(), re.MULTILINE)
+    assert names == ["o X 1", "o X 2", "o a?f 1 1 1"]
+    assert len(read_mesh(tmp_path / "a.obj").triangles) == 3 * len(lumps.triangles)
+    with pytest.raises(ValueError, match="no structures, no mesh"):
+        write_mesh(tmp_path / "b.obj", [])
+
+
+def test_normals_in_stl(lumps: Mesh, tmp_path: Path) -> None:
+    """Of length one and outwards; zeros for a triangle without area."""
+    flat = Mesh(lumps.vertices, np.concatenate([lumps.triangles, [[0, 0, 1]]]))
+    write_mesh(tmp_path / "a.stl", [MeshPart(1, "X", flat)])
+    record = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("more", "<u2")])
+    data = (tmp_path / "a.stl").read_bytes()
+    triangles = np.frombuffer(data, record, offset=84)
+    assert len(triangles) == int.from_bytes(data[80:84], "little") == len(flat.triangles)
+    normals = triangles["normal"][:-1].astype(float)
+    assert np.allclose(np.linalg.norm(normals, axis=1), 1)
+    centre = lumps.vertices.mean(axis=0)
+    outwards = triangles["corners"][:-1].mean(axis=1) - centre
+    assert ((normals * outwards).sum(axis=1) > 0).all()
+    assert not triangles["normal"][-1].any()
+    huge = Mesh(lumps.vertices * 1e40, lumps.triangles)
+    with pytest.raises(ValueError, match="too large for an STL file"):
+        write_mesh(tmp_path / "b.stl", [MeshPart(1, "X", huge)])
+    assert not (tmp_path / "b.stl").exists()
+
+
+def test_a_pipe_is_written_into(lumps: Mesh, tmp_path: Path) -> None:
+    pipe = tmp_path / "a.obj"
+    os.mkfifo(pipe)
+    found: list[str] = []
+    reader = threading.Thread(target=lambda: found.append(pipe.read_text()))
+    reader.start()
+    write_mesh(pipe, [MeshPart(1, "X", lumps)])
+    reader.join(10)
+    assert found[0].startswith("o X\nv ")
+    assert pipe.is_fifo()
 
 
 def test_another_ending_is_refused_and_nothing_is_left(lumps: Mesh, tmp_path: Path) -> None:

@@ -37,12 +37,14 @@ class MeshFile:
     ----------
     path
         An OBJ file.
-    bytes
+    bytes, vertices, triangles
         Its size when it was ingested.
     """
 
     path: Path
     bytes: int
+    vertices: int
+    triangles: int
 
 
 @dataclass(frozen=True)
@@ -117,9 +119,9 @@ def _read(
 ) -> AtlasRecord:
     data = read_data(home, connection, atlas_id, name)
     meshes = {
-        structure_id: MeshFile(home.folder / PurePosixPath(path), size)
-        for structure_id, path, size in rows_of(
-            connection, atlas_id, "structure_id, path, bytes", "mesh"
+        structure_id: MeshFile(home.folder / PurePosixPath(path), *sizes)
+        for structure_id, path, *sizes in rows_of(
+            connection, atlas_id, "structure_id, path, bytes, vertices, triangles", "mesh"
         )
     }
     facts = rows_of(connection, atlas_id, _SAID, "atlas")[0]

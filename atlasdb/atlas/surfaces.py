@@ -1,29 +1,31 @@
 """The meshes of an atlas's structures: read, cut to a hemisphere, written for other programs.
 
-The one idea: a file in the home is the one that was ingested, or an error; all that is made of a
-mesh is made of the arrays in it.
+The one idea: a file in the home has the size and the counts that it was ingested with, or is an
+error; all that is made of a mesh is made of the arrays in it.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from atlasdb.errors import BlobError, NoMeshError, PackageError
 from atlasdb.meshes import centres_of, chosen_triangles, half_mesh, read_mesh
-from atlasdb.runs import LEFT, RIGHT
+from atlasdb.runs import LEFT, NEITHER, RIGHT
 from atlasdb.space import STANDARD, first_left_index
+from atlasdb.voxels.borders import surface
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import meshio
+    from numpy.typing import NDArray
 
     from atlasdb.atlas.entries import AnyStructure, StructuresDict
     from atlasdb.atlas.opening import AtlasRecord
     from atlasdb.meshes import Mesh
     from atlasdb.voxels import AtlasVoxels
+    from atlasdb.voxels.grid import Grid
 
 Hemisphere = Literal["left", "right"]
 Several = list[Any] | tuple[Any, ...]
@@ -149,7 +151,8 @@ class Surfaces:
         hemisphere
             'left' or 'right'. In a symmetric atlas the mesh is cut at the plane between the
             hemispheres' voxels, and open there; in an asymmetric one it keeps the triangles whose
-            centre lies in a voxel of that hemisphere (of the nearest voxel, beyond the volume).
+            centre lies in a voxel of that hemisphere, or is nearest to one if its own voxel has no
+            hemisphere. Both halves make the whole.
         orientation
             Where the axes start, as in `atlasdb.voxels.AtlasVoxels.mesh_in`.
 
@@ -161,11 +164,7 @@ class Surfaces:
             The file is missing or was altered.
         """
         structure_id = self.structures.id_of(structure)
-        path = self._mesh_file(structure_id)
-        try:
-            mesh = read_mesh(path)
-        except PackageError as error:
-            raise BlobError(f"the mesh {path} was altered: {error}") from error
+        mesh = self._whole(structure_id)
         if hemisphere is not None:
             mesh = self._half(mesh, hemisphere)
             if not len(mesh.triangles):
@@ -177,7 +176,7 @@ class Surfaces:
 
     def write_mesh(
         self,
-        path: Path,
+        path: str | Path,
         structures: AnyStructure | Several,
         *,
         hemisphere: Hemisphere | None = None,
@@ -208,11 +207,10 @@ class Surfaces:
         """
         from atlasdb.meshes.files import MeshPart, checked_ending, write_mesh
 
+        path = Path(path)
         checked_ending(path)
         several: Several = structures if isinstance(structures, list | tuple) else [structures]
-        own = {mesh.path.parent.resolve() for mesh in self._record.meshes.values()}
-        if path.resolve().parent in own:
-            raise ValueError(f"{path} is among the atlas's own meshes: write it elsewhere")
+        self._record.home.refuse_own(path)
         ids = dict.fromkeys(self.structures.id_of(one) for one in several)
         parts = [
             MeshPart(
@@ -245,6 +243,24 @@ class Surfaces:
             raise BlobError(f"the mesh {mesh.path} has {size:,} bytes instead of {mesh.bytes:,}")
         return mesh.path
 
+    def _whole(self, structure_id: int) -> Mesh:
+        """Read a mesh, and make sure that it is as large as the one that was ingested."""
+        path = self._mesh_file(structure_id)
+        try:
+            mesh = read_mesh(path)
+        except PackageError as error:
+            raise BlobError(f"the mesh {path} is not as it was ingested: {error}") from error
+        except OSError as error:
+            raise BlobError(f"the mesh {path} cannot be read: {error.strerror or error}") from error
+        file = self._record.meshes[structure_id]
+        found, wanted = (len(mesh.vertices), len(mesh.triangles)), (file.vertices, file.triangles)
+        if found != wanted:
+            raise BlobError(
+                f"the mesh {path} was altered: it has {found[0]:,} vertices and {found[1]:,} "
+                f"triangles instead of {wanted[0]:,} and {wanted[1]:,}"
+            )
+        return mesh
+
     def _read_mesh(self, structure_id: int) -> meshio.Mesh:
         """Read a whole mesh for `structures`."""
         return _as_meshio(self.surface(structure_id))
@@ -257,10 +273,43 @@ class Surfaces:
         if data.sides is None:
             plane = first_left_index(data.grid.shape[_RL]) * data.grid.resolution_um[_RL]
             return half_mesh(mesh, _RL, plane, above=hemisphere == "left")
-        index = np.floor(centres_of(mesh) / data.grid.resolution_um).astype(np.int64)
-        nearest = np.clip(index, 0, np.array(data.grid.shape) - 1)
-        sides = data.sides[tuple(nearest.T)]
+        sides = sides_of_points(data.sides, centres_of(mesh) / data.grid.resolution_um, data.grid)
         return chosen_triangles(mesh, sides == (LEFT if hemisphere == "left" else RIGHT))
+
+
+def sides_of_points(
+    sides: NDArray[np.uint8], points: NDArray[np.float64], grid: Grid
+) -> NDArray[np.uint8]:
+    """Return the hemisphere of each point: its voxel's, or that of the nearest voxel that has one.
+
+    Parameters
+    ----------
+    sides
+        A hemisphere volume: 1 left, 2 right, 0 neither.
+    points
+        (N, 3) voxels, continuous; inside the volume or not.
+    grid
+        What distances are measured in.
+
+    Returns
+    -------
+    ndarray of uint8
+        (N,) 1 or 2; 0 only if no voxel of the volume has a hemisphere.
+    """
+    last = np.array(sides.shape) - 1
+    index = np.floor(points).astype(np.int64)
+    found: NDArray[np.uint8] = sides[tuple(np.clip(index, 0, last).T)]
+    found[((index < 0) | (index > last)).any(axis=1)] = NEITHER
+    lost = np.flatnonzero(found == NEITHER)
+    rim = np.argwhere(surface(np.asarray(sides) != NEITHER)) if lost.size else np.empty((0, 3))
+    if not rim.size:
+        return found
+    from scipy.spatial import KDTree  # with scipy, only where hemispheres are a file's
+
+    edges = np.array(grid.resolution_um)
+    _, nearest = KDTree((rim + 0.5) * edges).query(points[lost] * edges)
+    found[lost] = sides[tuple(rim[nearest].T)]
+    return found
 
 
 def _as_meshio(mesh: Mesh) -> meshio.Mesh:

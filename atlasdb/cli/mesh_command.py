@@ -48,7 +48,7 @@ def command(
     Several structures are objects of their own in .obj, and tell themselves apart by structure_id
     in .vtk. One hemisphere is cut at the midline, and open there.
     """
-    from atlasdb.cli.output import saying_why
+    from atlasdb.cli.output import cell, saying_why
 
     opened = db.atlas(atlas)
     named = db.structure_ids(str(opened.voxels.name), structures)
@@ -56,7 +56,7 @@ def command(
         vertices, triangles = opened.write_mesh(
             output, named, hemisphere=hemisphere, orientation=orientation
         )
-    words = ", ".join(word.text for word in structures)
+    words = ", ".join(cell(word.text) for word in structures)
     side = f", {hemisphere}" if hemisphere else ""
     click.echo(
         f"wrote {output}: {words}{side} of {opened.voxels.name}, {vertices:,} vertices, "

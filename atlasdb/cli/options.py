@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+HOME = "atlasdb.home"
+"""Under which a command's home is found in click's context."""
+
 FORMATS = ("table", "csv", "json", "parquet")
 
 
@@ -21,7 +24,9 @@ def _database(ctx: click.Context, _parameter: click.Parameter, value: str | None
     """Turn ``--home``, given to the command or before it, into the database."""
     from atlasdb.api import connect  # duckdb and numpy, when a command runs
 
-    return connect(value or ctx.find_root().obj)
+    db = connect(value or ctx.find_root().obj)
+    ctx.meta[HOME] = db.home  # what no output may overwrite
+    return db
 
 
 home_option: Decorator = click.option(

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import click
 
-from atlasdb.cli.options import FORMATS
+from atlasdb.cli.options import FORMATS, HOME
 from atlasdb.errors import AtlasDBError
-from atlasdb.wholefile import replacing
+from atlasdb.wholefile import writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,10 +147,10 @@ def _save(content: bytes, output: str) -> None:
 @contextmanager
 def _saving(output: str) -> Iterator[BinaryIO]:
     """Give a file to write to, which has its name when the block ends; or say why not."""
+    _refuse_own(Path(output))
     target = Path(output).resolve()
-    is_device = target.exists() and not target.is_file()  # or a pipe, which is written into
     try:
-        with target.open("wb") if is_device else replacing(target) as file:
+        with writing(target) as file:
             yield file
     except OSError as error:
         if isinstance(error, AtlasDBError):
@@ -160,7 +160,8 @@ def _saving(output: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def saying_why(output: Path) -> Iterator[None]:
-    """Turn what keeps an image from being written into errors for people."""
+    """Turn what keeps an image or a mesh from being written into errors for people."""
+    _refuse_own(output)
     try:
         yield
     except AtlasDBError:
@@ -169,6 +170,14 @@ def saying_why(output: Path) -> Iterator[None]:
         raise click.UsageError(str(error)) from error
     except OSError as error:
         raise AtlasDBError(f"cannot write {output}: {error.strerror or error}") from error
+
+
+def _refuse_own(output: Path) -> None:
+    """Refuse to write over what the home of the command at hand keeps."""
+    context = click.get_current_context(silent=True)
+    home = context.meta.get(HOME) if context else None
+    if home is not None:
+        home.refuse_own(output)
 
 
 def _distinct(table: pa.Table) -> pa.Table:

@@ -1,13 +1,15 @@
-"""Meshes as OBJ files: counting, reading and turning them.
+"""Meshes as OBJ files: reading, counting and turning them.
 
 The one idea: a mesh file stays as the source wrote it. Files as atlases have them (vertices of
-three numbers, then triangles) are counted by their bytes and parsed by numpy as two tables, more
-than ten times faster than line by line; any other file goes through meshio.
+three numbers, then triangles) are parsed by numpy as two tables, more than ten times faster than
+line by line; any other file is parsed line by line, and what is not understood is an error, since a
+vertex left out shifts all that come after it.
 """
 
 from __future__ import annotations
 
 import io
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,7 +18,7 @@ from atlasdb.errors import BlobError, PackageError
 from atlasdb.meshes.surfaces import Mesh, turned_mesh
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -24,10 +26,32 @@ if TYPE_CHECKING:
     from atlasdb.space import Reorientation
 
 _CORNERS = 3
-_SURFACE = (["v"], ["f"])
 _FIRST_FACE = b"\nf "
 _OF_VERTICES = b"v 0123456789.eE+-\r\n"
 _OF_TRIANGLES = b"f 0123456789\r\n"
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_CORNER = re.compile(r"(-?\d{1,18})(?:/(?:-?\d+)?){0,2}", re.ASCII)
+_PASSED_OVER = frozenset(
+    [
+        "vn",
+        "vt",
+        "vp",
+        "g",
+        "o",
+        "s",
+        "usemtl",
+        "mtllib",
+        "l",
+        "p",
+        "lod",
+        "bevel",
+        "c_interp",
+        "d_interp",
+        "shadow_obj",
+        "trace_obj",
+    ]
+)
+"""Statements of OBJ that say nothing of a surface's shape."""
 
 
 class MeshCounts(NamedTuple):
@@ -36,7 +60,7 @@ class MeshCounts(NamedTuple):
     Attributes
     ----------
     vertices
-        Number of ``v`` lines.
+        Number of vertices.
     triangles
         Number of triangles, a face of k corners being k - 2 of them.
     """
@@ -46,44 +70,15 @@ class MeshCounts(NamedTuple):
 
 
 def count_mesh(path: Path) -> MeshCounts:
-    """Count the vertices and triangles of an OBJ file.
+    """Count the vertices and triangles of an OBJ file, as `read_mesh` reads it.
 
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    MeshCounts
-        Zeros for a file that holds no such lines.
+    Raises
+    ------
+    BlobError, PackageError
+        As `read_mesh`.
     """
-    data = np.fromfile(path, dtype=np.uint8)
-    newline = np.flatnonzero(data == ord("\n"))
-    starts = np.concatenate([[0], newline + 1])
-    starts = starts[starts < data.size - 1]
-    kind, following = data[starts], data[starts + 1]
-    plain = following == ord(" ")
-    vertices = int(np.count_nonzero(plain & (kind == ord("v"))))
-    faces = int(np.count_nonzero(plain & (kind == ord("f"))))
-    spaces = int(np.count_nonzero(data == ord(" ")))
-    # Only plain lines, all told with three fields each: then all faces are triangles.
-    if vertices + faces == starts.size and spaces == _CORNERS * (vertices + faces):
-        return MeshCounts(vertices, faces)
-    return _parsed_counts(path)
-
-
-def _parsed_counts(path: Path) -> MeshCounts:
-    """Count line by line, whatever else the file holds."""
-    vertices = triangles = 0
-    with path.open("rb") as file:
-        for line in file:
-            fields = line.split()
-            if fields[:1] == [b"v"]:
-                vertices += 1
-            elif fields[:1] == [b"f"]:
-                triangles += max(0, len(fields) - _CORNERS)
-    return MeshCounts(vertices, triangles)
+    mesh = read_mesh(path)
+    return MeshCounts(len(mesh.vertices), len(mesh.triangles))
 
 
 def read_mesh(path: Path) -> Mesh:
@@ -92,15 +87,17 @@ def read_mesh(path: Path) -> Mesh:
     Parameters
     ----------
     path
-        The file. A face of more corners becomes triangles that share its first corner; normals,
-        textures and colours are left out.
+        The file. A face of more corners becomes triangles that share its first corner; negative
+        numbers in faces count back from the last vertex; normals, textures and colours are left
+        out.
 
     Raises
     ------
     BlobError
         There is no such file.
     PackageError
-        The file cannot be parsed, holds no faces, or names vertices that it does not hold.
+        Something in the file is no OBJ, it holds no faces, or names vertices that it does not
+        hold.
 
     Examples
     --------
@@ -115,12 +112,12 @@ def read_mesh(path: Path) -> Mesh:
     """
     if not path.is_file():
         raise BlobError(f"the mesh is missing: {path}")
-    mesh = _plain_mesh(path.read_bytes())
+    data = path.read_bytes()
+    mesh = _plain_mesh(data)
     if mesh is None:
-        mesh = _any_mesh(path)
-    _check_mesh(path.name, mesh.vertices, mesh.triangles)
-    # Beyond the third stand a weight or a colour.
-    return Mesh(np.ascontiguousarray(mesh.vertices[:, :_CORNERS]), mesh.triangles)
+        mesh = _any_mesh(path.name, data)
+    _check_mesh(path.name, mesh)
+    return mesh
 
 
 def _plain_mesh(data: bytes) -> Mesh | None:
@@ -153,51 +150,71 @@ def _lines(text: bytes, kind: bytes, dtype: type) -> NDArray[Any]:
     return np.ascontiguousarray(table["values"])
 
 
-def _any_mesh(path: Path) -> Mesh:
-    """Parse whatever meshio can, faces of several sizes and groups included."""
-    import meshio  # takes 0.1 s and is rarely needed here
+def _any_mesh(name: str, data: bytes) -> Mesh:
+    """Parse an OBJ file line by line.
 
-    try:
-        # Not meshio.read, which prints and leaves the program when a reader gives up.
-        parsed = meshio.obj.read(_surface_lines(path))
-        points = np.asarray(parsed.points, dtype=np.float64)
-        faces = [np.asarray(block.data, dtype=np.int64) for block in parsed.cells]
-    except Exception as error:
-        raise PackageError(f"{path.name} is no readable OBJ file: {error}") from error
-    return Mesh(points, np.concatenate([np.empty((0, _CORNERS), np.int64), *map(_fanned, faces)]))
-
-
-def _surface_lines(path: Path) -> io.StringIO:
-    """Return the vertices and faces of an OBJ file alone.
-
-    meshio refuses a file with another number of normals or texture points than of vertices, which
-    OBJ allows.
+    Raises
+    ------
+    PackageError
+        A line is none of OBJ's; the message names it.
     """
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return io.StringIO("".join(line for line in file if line.split(None, 1)[:1] in _SURFACE))
+    vertices: list[list[float]] = []
+    triangles: list[tuple[int, int, int]] = []
+    for number, (kind, fields) in _statements(data):
+        try:
+            if kind == "v":
+                vertices.append(_vertex(fields))
+            elif kind == "f":
+                corners = [_corner(field, len(vertices)) for field in fields]
+                if len(corners) < _CORNERS:
+                    raise ValueError(f"a face of {len(corners)} corners")
+                triangles += zip(corners[:1] * len(corners), corners[1:], corners[2:], strict=False)
+            elif kind not in _PASSED_OVER:
+                raise ValueError(f"no statement of OBJ: {kind!r:.40}")
+        except ValueError as error:
+            raise PackageError(f"{name} is no readable OBJ file: line {number}: {error}") from error
+    return Mesh(
+        np.array(vertices, dtype=np.float64).reshape(-1, _CORNERS),
+        np.array(triangles, dtype=np.int64).reshape(-1, _CORNERS),
+    )
 
 
-def _fanned(faces: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return (F, k) faces as (F * (k - 2), 3) triangles that share the first corner of each."""
-    corners = faces.shape[1]
-    fans = [faces[:, [0, i, i + 1]] for i in range(1, corners - 1)]
-    if not fans:
-        return np.empty((0, _CORNERS), np.int64)
-    return np.stack(fans, axis=1).reshape(-1, _CORNERS)
+def _statements(data: bytes) -> Iterator[tuple[int, tuple[str, list[str]]]]:
+    """Yield the number, the first word and the others of each line that says something."""
+    text = data.decode("utf-8-sig", errors="replace").replace("\\\r\n", " ").replace("\\\n", " ")
+    for number, line in enumerate(re.split(r"\r\n|\n|\r", text), start=1):
+        words = line.partition("#")[0].split()
+        if words:
+            yield number, (words[0], words[1:])
 
 
-def _check_mesh(name: str, points: NDArray[np.float64], triangles: NDArray[np.int64]) -> None:
+def _vertex(fields: list[str]) -> list[float]:
+    """Return a vertex's three coordinates; beyond them stand a weight or a colour."""
+    if len(fields) < _CORNERS or not all(map(_NUMBER.fullmatch, fields)):
+        raise ValueError(f"a vertex is three numbers, not {' '.join(fields)!r:.80}")
+    return [float(field) for field in fields[:_CORNERS]]
+
+
+def _corner(field: str, vertices: int) -> int:
+    """Return the vertex that a corner of a face names, from 0."""
+    named = _CORNER.fullmatch(field)
+    if named is None:
+        raise ValueError(f"a corner is the number of a vertex, not {field!r:.40}")
+    number = int(named[1])
+    return number - 1 if number >= 0 else vertices + number
+
+
+def _check_mesh(name: str, mesh: Mesh) -> None:
     """Refuse what is no surface in space."""
-    if not triangles.size:
+    if not mesh.triangles.size:
         raise PackageError(f"{name} holds no faces")
-    if points.ndim != 2 or points.shape[1] < _CORNERS:  # noqa: PLR2004 (a table)
-        raise PackageError(f"{name}: its vertices are no points in space")
-    if not np.isfinite(points[:, :_CORNERS]).all():
+    if not np.isfinite(mesh.vertices).all():
         raise PackageError(f"{name}: a vertex is not finite")
-    strangers = triangles[(triangles < 0) | (triangles >= len(points))]
+    strangers = mesh.triangles[(mesh.triangles < 0) | (mesh.triangles >= len(mesh.vertices))]
     if strangers.size:
         raise PackageError(
-            f"{name}: a face names vertex {strangers[0] + 1}, but there are 1 to {len(points):,}"
+            f"{name}: a face names vertex {strangers[0] + 1}, but there are 1 to "
+            f"{len(mesh.vertices):,}"
         )
 
 
@@ -224,5 +241,18 @@ def reorient_mesh(
     """
     mesh = turned_mesh(read_mesh(source), turn, extent_um)
     with target.open("w", encoding="ascii") as file:
-        np.savetxt(file, mesh.vertices, fmt="v %.6f %.6f %.6f")
-        np.savetxt(file, mesh.triangles + 1, fmt="f %d %d %d")
+        file.writelines(obj_lines(mesh))
+
+
+def obj_lines(mesh: Mesh, first: int = 1) -> Iterator[str]:
+    """Yield the lines of a mesh in an OBJ file; numbers are read back to the last bit.
+
+    Parameters
+    ----------
+    mesh
+        The mesh.
+    first
+        The number of its first vertex in the file.
+    """
+    yield from ("v {} {} {}\n".format(*vertex) for vertex in mesh.vertices.tolist())
+    yield from ("f {} {} {}\n".format(*face) for face in (mesh.triangles + first).tolist())
