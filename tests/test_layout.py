@@ -22,7 +22,7 @@ LAYERS = (
     ("errors",),
     ("filelock", "findings", "hierarchy", "names", "space", "wholefile"),
     ("citations", "runs", "structures"),
-    ("volumes", "meshes.surfaces"),
+    ("volumes", "meshes.plain", "meshes.surfaces"),
     ("meshes.obj",),
     ("meshes.files",),
     ("meshes",),

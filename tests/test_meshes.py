@@ -28,6 +28,7 @@ from atlasdb.meshes import (
     turned_mesh,
 )
 from atlasdb.meshes.files import MeshPart, write_mesh
+from atlasdb.meshes.plain import count_plain
 from atlasdb.space import Reorientation
 
 EXTENT_UM = [400.0, 600.0, 1100.0]
@@ -415,3 +416,52 @@ def test_another_ending_is_refused_and_nothing_is_left(lumps: Mesh, tmp_path: Pa
     with pytest.raises(ValueError, match=r"a mesh ends in \.obj, \.ply, \.stl, \.vtk"):
         write_mesh(tmp_path / "a.fbx", [MeshPart(1, "CP", lumps)])
     assert not list(tmp_path.iterdir())
+
+
+LARGER = "".join(f"v {n} {n / 4} -{n}.5\n" for n in range(11)) + "f 1 2 11\nf 10 9 8\n"
+
+
+@settings(deadline=None, max_examples=1_500)
+@given(
+    st.sampled_from([PLAIN.replace("e-1", "").replace("+", ""), LARGER]),
+    st.lists(
+        st.tuples(st.integers(0, 300), st.integers(0, 2), st.sampled_from(" \n\r\t.-+e0189vf/#\0")),
+        max_size=4,
+    ),
+)
+def test_what_is_counted_by_bytes_is_what_is_read(
+    text: str, changes: list[tuple[int, int, str]]
+) -> None:
+    """A file that is changed anywhere is counted as it is read, or not by its bytes at all."""
+    for place, width, inserted in changes:
+        begin = place % (len(text) + 1)
+        text = text[:begin] + inserted + text[begin + width :]
+    counted = count_plain(text.encode())
+    if counted is None:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.obj"
+        path.write_text(text, newline="")
+        mesh = read_mesh(path)
+        assert (len(mesh.vertices), len(mesh.triangles)) == counted == count_mesh(path)
+
+
+def test_plain_files_are_counted_by_their_bytes() -> None:
+    """Otherwise the test before would say nothing."""
+    assert count_plain(LARGER.encode()) == (11, 2)
+    assert count_plain(LARGER.rstrip().encode()) == (11, 2)
+    assert count_plain(b"v .5 -.5 5.\nv 0 00 0.0\nv 1 1 1\nf 3 2 1\n") == (3, 1)
+    for other in ("f 1 2 12", "f 1 2 011", "f 0 1 2", "f 1 2 3 4", "f 1 2", "f 1 2 3 ", "v 1 2 3"):
+        assert count_plain((LARGER + other).encode()) is None
+    for vertex in (
+        "v 1 2 3.4.5",
+        "v 1 2 .",
+        "v 1 2 -",
+        "v 1 2 3-4",
+        "v 1  2",
+        "v 1 2 3 4",
+        "v 1 2",
+    ):
+        assert count_plain(f"{vertex}\n{LARGER}".encode()) is None
+    for data in (b"", b"\n", b"f 1 2 3\n", b"v 1 2 3\n", b"\nf 1 2 3\n"):
+        assert count_plain(data) is None

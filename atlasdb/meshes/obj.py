@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from atlasdb.errors import BlobError, PackageError
+from atlasdb.meshes.plain import count_plain
 from atlasdb.meshes.surfaces import Mesh, turned_mesh
 
 if TYPE_CHECKING:
@@ -77,6 +78,9 @@ def count_mesh(path: Path) -> MeshCounts:
     BlobError, PackageError
         As `read_mesh`.
     """
+    counts = count_plain(path.read_bytes()) if path.is_file() else None
+    if counts is not None:
+        return MeshCounts(*counts)
     mesh = read_mesh(path)
     return MeshCounts(len(mesh.vertices), len(mesh.triangles))
 
