@@ -191,8 +191,10 @@ def test_the_atlas_s_own_volumes_are_not_overwritten(full: atlasdb.Database, she
     file = full.home.folder / row["path"]
     before = file.read_bytes()
     for target in (file, file.with_name("mine.tif")):
-        printed = shell("mask", ATLAS, "CP", "-o", str(target), status=2)
-        assert "is among the atlas's own volumes: write it elsewhere" in printed
+        printed = shell("mask", ATLAS, "CP", "-o", str(target), status=1)
+        assert "is the database's own: write elsewhere than in" in printed
+        with pytest.raises(ValueError, match="among the atlas's own volumes: write it elsewhere"):
+            full.voxels(ATLAS).write_mask(target, "CP")
     assert file.read_bytes() == before
     assert not file.with_name("mine.tif").exists()
 
