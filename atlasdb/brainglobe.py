@@ -14,8 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from atlasdb.atlas import Atlas
 from atlasdb.atlas.opening import open_record
-from atlasdb.database import present, reading
-from atlasdb.errors import DownloadError, HomeError, SourceError
+from atlasdb.database import reading
+from atlasdb.errors import (
+    DownloadError,
+    HomeError,
+    HomeNotFoundError,
+    SourceError,
+    UnknownAtlasError,
+)
 from atlasdb.home import Home
 from atlasdb.names import AtlasName, Version
 from atlasdb.progress import Calling, Interrupted, progress_shown
@@ -106,7 +112,9 @@ class BrainGlobeAtlas(Atlas):
         self.fn_update = fn_update
         self._interm_download_dir = downloads
         self._source = source
-        if present(where, name) is None:
+        try:
+            record = open_record(where, str(name))
+        except (HomeNotFoundError, UnknownAtlasError):
             try:
                 _ingest(where, name, packages, source, downloads, fn_update)
             except HomeError as error:
@@ -115,7 +123,8 @@ class BrainGlobeAtlas(Atlas):
                 raise type(error)(
                     f"{error}; the database is kept in brainglobe_dir: home=… names another folder"
                 ) from error
-        super().__init__(open_record(where, str(name)))
+            record = open_record(where, str(name))
+        super().__init__(record)
         if check_latest:
             self.check_latest_version()
 

@@ -141,11 +141,10 @@ def publications(citation: str) -> list[Publication]:
         if doi.endswith("/") or ("://" in address and not _ADDRESS.search(address)):
             continue
         # Where the DOI comes first, what stands before the next one may belong to either.
-        said = _ADDRESS.sub("", before) if found or before.strip() else ""
-        comes_first = not found and not _ADDRESS.sub("", before).strip(" \t\n([")
-        found.append(_with_authors(doi, "" if comes_first else said))
-        if comes_first:
-            return [found[0], *(Publication(p.doi) for p in publications(citation[end:]))]
+        said = _ADDRESS.sub("", before)
+        if not found and not said.strip(" \t\n(["):
+            return [Publication(doi), *(Publication(p.doi) for p in publications(citation[end:]))]
+        found.append(_with_authors(doi, said))
     return found
 
 

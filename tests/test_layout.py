@@ -44,7 +44,7 @@ LAYERS = (
     ("voxels",),
     ("atlas.opening", "atlas.panel"),
     ("atlas.arrays", "atlas.coordinates", "atlas.entries"),
-    ("atlas.surfaces",),
+    ("atlas.relatives", "atlas.surfaces"),
     ("atlas",),
     ("cells.reading",),
     ("cells.annotating",),

@@ -19,9 +19,11 @@ from atlasdb.atlas.arrays import AdditionalReferences, MappedLabels, MappedVolum
 from atlasdb.atlas.coordinates import Coordinates
 from atlasdb.atlas.entries import AnyStructure, Structure, StructuresDict, entries_of
 from atlasdb.atlas.opening import open_record
+from atlasdb.atlas.relatives import Relatives
 from atlasdb.atlas.surfaces import Surfaces
 from atlasdb.citations import cite
-from atlasdb.errors import BlobError, UnknownLevelError
+from atlasdb.errors import BlobError
+from atlasdb.names import Version
 from atlasdb.space import STANDARD
 from atlasdb.voxels import AtlasVoxels
 
@@ -52,7 +54,7 @@ __all__ = [
 _NARROWEST = 60
 
 
-class Atlas(Coordinates, Surfaces):
+class Atlas(Coordinates, Relatives, Surfaces):
     """One atlas of a database, by BrainGlobe's names; `atlasdb.Database.atlas` opens it.
 
     Parameters
@@ -109,8 +111,7 @@ class Atlas(Coordinates, Surfaces):
     @property
     def local_version(self) -> tuple[int, int]:
         """The version as two ints."""
-        version = self._record.data.name.version
-        assert version is not None  # noqa: S101 (a full name has one)
+        version = Version.parse(self.version)
         return version.major, version.minor
 
     @property
@@ -268,63 +269,6 @@ class Atlas(Coordinates, Surfaces):
             }
         )
 
-    def get_structure_ancestors(self, structure: AnyStructure) -> list[str]:
-        """Return the acronyms of a structure's ancestors, from the root to the parent.
-
-        Examples
-        --------
-        >>> import atlasdb, tempfile
-        >>> db = atlasdb.connect(tempfile.mkdtemp())
-        >>> _ = db.ingest("phantom_mouse_100um")
-        >>> db.atlas("phantom_mouse_100um").get_structure_ancestors("CP")
-        ['root', 'grey', 'CH', 'CNU', 'STR', 'STRd']
-        """
-        return self._acronyms(self._path(self._rank(structure))[:-1])
-
-    def get_structure_descendants(self, structure: AnyStructure) -> list[str]:
-        """Return the acronyms of a structure's descendants, in depth-first order."""
-        rank = self._rank(structure)
-        return self._acronyms(range(rank + 1, self._last_rank(rank) + 1))
-
-    def get_structures_at_hierarchy_level(
-        self,
-        structure: AnyStructure,
-        hierarchy_level: int | None = None,
-        as_acronym: bool = False,
-    ) -> list[int] | list[str]:
-        """Return the structures at a level of the hierarchy above or below a structure.
-
-        Parameters
-        ----------
-        structure
-            An acronym or id.
-        hierarchy_level
-            Steps from the root (0). Above the structure, it gives its ancestor there; below it, its
-            descendants there, in depth-first order. Branches that end above the level have none.
-            By default all ancestors, the structure itself, and all descendants, level by level.
-        as_acronym
-            Return acronyms and not ids.
-
-        Raises
-        ------
-        ValueError
-            The level is no integer, or negative, or nothing of the structure is so deep.
-
-        Examples
-        --------
-        >>> import atlasdb, tempfile
-        >>> db = atlasdb.connect(tempfile.mkdtemp())
-        >>> _ = db.ingest("phantom_mouse_100um")
-        >>> atlas = db.atlas("phantom_mouse_100um")
-        >>> atlas.get_structures_at_hierarchy_level("grey", 2, as_acronym=True)
-        ['CH', 'BS', 'CB']
-        """
-        rank = self._rank(structure)
-        ranks = self._at_level(rank, _checked_level(hierarchy_level))
-        if as_acronym:
-            return self._acronyms(ranks)
-        return self._record.data.table.structures.ids_of(ranks)
-
     def get_structure_mask(
         self, structure: AnyStructure, *, with_ids: bool = False
     ) -> NDArray[Any]:
@@ -381,8 +325,8 @@ class Atlas(Coordinates, Surfaces):
         return copied
 
     def __reduce__(self) -> tuple[Any, ...]:
-        identity = (type(self), self._record.home, str(self.voxels.name), self._paths)
-        return _reopened, identity, self._state()
+        identity = (self._record.home, str(self.voxels.name), self._paths)
+        return self._reopen, identity, self._state()
 
     def _state(self) -> dict[str, Any]:
         """Return what another process is told beside which atlas it is."""
@@ -423,81 +367,7 @@ class Atlas(Coordinates, Surfaces):
             f"{len(self._record.meshes):,} with a mesh",
         }
 
-    @cached_property
-    def _rank_of(self) -> dict[int, int]:
-        """The rank of each id."""
-        ids = self._record.data.table.structures.hierarchy.ids.tolist()
-        return dict(zip(ids, range(1, len(ids) + 1), strict=True))
-
-    @cached_property
-    def _parents(self) -> list[int]:
-        """The rank of each rank's parent; 0 for the root, and for 0."""
-        return [0, *self._record.data.table.structures.hierarchy.parent_rank.tolist()]
-
-    def _rank(self, structure: AnyStructure) -> int:
-        """Return the rank of a structure."""
-        return self._rank_of[self.structures.id_of(structure)]
-
-    def _last_rank(self, rank: int) -> int:
-        return int(self._record.data.table.structures.hierarchy.last_rank[rank - 1])
-
-    def _path(self, rank: int) -> list[int]:
-        """Return the ranks from the root to a structure."""
-        path = []
-        while rank:
-            path.append(rank)
-            rank = self._parents[rank]
-        return path[::-1]
-
-    def _at_level(self, rank: int, level: int | None) -> list[int]:
-        """Return the ranks at a level on the way to a structure and below it."""
-        hierarchy = self._record.data.table.structures.hierarchy
-        path = self._path(rank)
-        below = np.arange(rank + 1, self._last_rank(rank) + 1)
-        depth = hierarchy.depth[below - 1]
-        if level is None:
-            by_level: list[int] = below[np.argsort(depth, kind="stable")].tolist()
-            return path + by_level
-        if level < len(path):
-            return [path[level]]
-        found: list[int] = below[depth == level].tolist()
-        if not found:
-            deepest = int(depth.max(initial=len(path) - 1))
-            raise UnknownLevelError(
-                f"{self._acronyms([rank])[0]} of {self.voxels.name} has no descendants at "
-                f"hierarchy level {level}: the deepest are at level {deepest}"
-            )
-        return found
-
-    def _acronyms(self, ranks: range | list[int]) -> list[str]:
-        acronyms = self._record.data.table.structures.acronyms
-        return [acronyms[rank - 1] for rank in ranks]
-
 
 def open_atlas(home: Home, atlas: str) -> Atlas:
     """Open an atlas of a home; see `atlasdb.Database.atlas`."""
     return Atlas(open_record(home, atlas))
-
-
-def _checked_level(level: object) -> int | None:
-    """Return a level, or refuse it as BrainGlobe does.
-
-    Raises
-    ------
-    ValueError
-        It is no integer from 0.
-    """
-    if level is None:
-        return None
-    if isinstance(level, bool | np.bool_) or not isinstance(level, int | np.integer):
-        raise ValueError(  # noqa: TRY004 (as BrainGlobe)
-            f"hierarchy_level must be an int or None, got {type(level).__name__}"
-        )
-    if level < 0:
-        raise ValueError("hierarchy_level must be non-negative")
-    return int(level)
-
-
-def _reopened(kind: type[Atlas], *arguments: Any) -> Atlas:  # noqa: ANN401 (`_reopen`'s)
-    """Unpickle an atlas."""
-    return kind._reopen(*arguments)  # noqa: SLF001 (pickle needs a function)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _FIRST_FACE = b"\nf "
 _NEWLINE, _SPACE, _DOT, _MINUS, _ZERO = b"\n .-0"
 _DIGITS = 10
+_OTHERS = 5  # of a line: its letter, three spaces, its end
 _AFTER_FIELDS = np.array([_SPACE, _SPACE, _SPACE, _NEWLINE], dtype=np.uint8)
 
 
@@ -78,7 +79,7 @@ def _fields(text: NDArray[np.uint8], kind: int) -> _Fields | None:
 def _are_decimals(text: NDArray[np.uint8], fields: _Fields) -> bool:
     """Whether all fields are digits with a dot and a sign at most."""
     dot, minus = np.flatnonzero(text == _DOT), np.flatnonzero(text == _MINUS)
-    if _digits(text) + dot.size + minus.size + fields.begin.size // 3 * 5 != text.size:
+    if _digits(text) + dot.size + minus.size + _OTHERS * len(fields.begin) != text.size:
         return False
     signs = (text[minus - 1] == _SPACE).all() and (text[minus + 1] > _SPACE).all()
     dots = ((text[dot - 1] >= _ZERO) | (text[dot + 1] >= _ZERO)).all()
@@ -102,7 +103,7 @@ def _digits(text: NDArray[np.uint8]) -> int:
 
 def _are_numbers_to(text: NDArray[np.uint8], fields: _Fields, largest: int) -> bool:
     """Whether all fields are numbers from 1 to another."""
-    if _digits(text) + fields.begin.size // 3 * 5 != text.size:
+    if _digits(text) + _OTHERS * len(fields.begin) != text.size:
         return False
     begin, length = fields.begin.reshape(-1), (fields.end - fields.begin).reshape(-1)
     digits = len(str(largest))

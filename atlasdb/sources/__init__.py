@@ -144,10 +144,7 @@ def latest_versions(source: str | None = None, *, patient: bool = True) -> Mappi
     base = _server(source)
     if base is not None:
         return _listing(fetch_text(base + LISTING, patient=patient), base + LISTING)
-    folder = _path(source)
-    if not _is_folder(folder):
-        raise SourceError(f"the source {source} is neither a folder nor an http(s) address")
-    return {name: max(versions) for name, versions in _versions_in_folder(folder).items()}
+    return _latest_in(_mirror(source))
 
 
 def archive_address(name: AtlasName, source: str | None = None) -> str | None:
@@ -183,6 +180,19 @@ def _server(source: str) -> str | None:
     """Return the base address of a source that is a server, None of a folder."""
     address = GIN if source == "gin" else source
     return address.rstrip("/") + "/" if _is_url(address) else None
+
+
+def _mirror(source: str) -> Path:
+    """Return the folder that a source is."""
+    folder = _path(source)
+    if not _is_folder(folder):
+        raise SourceError(f"the source {source} is neither a folder nor an http(s) address")
+    return folder
+
+
+def _latest_in(folder: Path) -> dict[str, Version]:
+    """Return the highest version of each atlas in a folder of packages."""
+    return {name: max(versions) for name, versions in _versions_in_folder(folder).items()}
 
 
 def _archive_on(base: str, name: AtlasName) -> str:
@@ -237,15 +247,13 @@ def _by_name(name: AtlasName, source: str | None) -> Origin:
             return here if here is not None else _on_server(name, GIN)
         except DownloadError as error:
             raise DownloadError(f"{name} is not in {folder}, and {error}") from error
-    if source == "gin" or _is_url(source):
-        return _on_server(name, GIN if source == "gin" else source)
-    folder = _path(source)
-    if not _is_folder(folder):
-        raise SourceError(f"the source {source} is neither a folder nor an http(s) address")
+    base = _server(source)
+    if base is not None:
+        return _on_server(name, base)
+    folder = _mirror(source)
     found = _in_folder(name, folder)
     if found is None:
-        known = _versions_in_folder(folder)
-        raise _not_there(name, str(folder), {n: max(v) for n, v in known.items()})
+        raise _not_there(name, str(folder), _latest_in(folder))
     return found
 
 
@@ -323,9 +331,8 @@ def _versions_in_folder(folder: Path) -> dict[str, dict[Version, Path]]:
     return found
 
 
-def _on_server(name: AtlasName, address: str) -> Origin:
+def _on_server(name: AtlasName, base: str) -> Origin:
     """Return the wanted, or the latest, version of an atlas on a server."""
-    base = address.rstrip("/") + "/"
     version = name.version
     if version is None:
         try:
