@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 DATA = Path(
     os.environ.get("ATLASDB_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data"
 ).resolve()
+
+
+# A shell ignores Ctrl-C for what it starts in the background, and so would the commands under test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
