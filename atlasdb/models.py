@@ -217,11 +217,18 @@ class Atlas(Base):
     shape_rl: Mapped[int] = mapped_column(Integer, comment="voxels from right to left")
     root_id: Mapped[int] = mapped_column(BigInteger, comment="structure_id of the root")
     source_url: Mapped[str] = mapped_column(String, comment="where the atlas came from")
-    source_format: Mapped[str] = mapped_column(String, comment="brainglobe-tiff")
-    source_sha256: Mapped[str | None] = mapped_column(String, comment="digest of the archive")
+    source_format: Mapped[str] = mapped_column(
+        String, comment="brainglobe-tiff or brainglobe-ome-zarr"
+    )
+    source_sha256: Mapped[str | None] = mapped_column(
+        String, comment="digest of the archive; NULL for folders and components"
+    )
     ingested_at: Mapped[datetime] = mapped_column(DateTime, comment="UTC")
     atlasdb_version: Mapped[str] = mapped_column(String, comment="the atlasdb that ingested it")
     extra: Mapped[dict[str, Any]] = mapped_column(JSON, comment="all metadata of the source")
+    left_out: Mapped[list[str] | None] = mapped_column(
+        ARRAY(String), comment="what the ingest left out: meshes, references; NULL for nothing"
+    )
 
     structures: Mapped[list[Structure]] = _to_many(
         lambda: _of_atlas(Structure), order_by=lambda: Structure.rank
@@ -264,6 +271,9 @@ class Structure(Base):
     blue: Mapped[int] = mapped_column(SmallInteger, comment="0 to 255")
     path: Mapped[list[str]] = mapped_column(
         ARRAY(String), comment="acronyms from the root to the structure, both included"
+    )
+    label_value: Mapped[int | None] = mapped_column(
+        BigInteger, comment="its value in the annotation, usually its id; NULL if it has none"
     )
 
     atlas: Mapped[Atlas] = _to_one(lambda: _atlas_of(Structure))

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from atlasdb.runs import HEMISPHERES, LEFT, NEITHER
+from atlasdb.structures import NO_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,6 +45,9 @@ def structure_rows(structures: StructureTable) -> pa.Table:
             "green": structures.rgb[:, 1],
             "blue": structures.rgb[:, 2],
             "path": _paths(structures),
+            "label_value": pa.array(
+                structures.label_values, mask=structures.label_values == NO_LABEL
+            ),
         }
     )
 
@@ -154,11 +158,11 @@ def mesh_rows(meshes: Mapping[int, tuple[MeshCounts, int]], folder: str) -> pa.T
     )
 
 
-def finding_rows(findings: Sequence[Finding]) -> pa.Table:
-    """Return the rows of ``finding``."""
+def finding_rows(findings: Sequence[Finding], first: int = 1) -> pa.Table:
+    """Return the rows of ``finding``, numbered from `first`."""
     return pa.table(
         {
-            "number": pa.array(range(1, len(findings) + 1), pa.int64()),
+            "number": pa.array(range(first, first + len(findings)), pa.int64()),
             "code": pa.array([f.code for f in findings], pa.string()),
             "severity": pa.array([f.severity for f in findings], pa.string()),
             "structure_id": pa.array([f.structure_id for f in findings], pa.int64()),

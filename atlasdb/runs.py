@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from atlasdb.space import first_left_index
+from atlasdb.structures import NO_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,7 +187,8 @@ def rank_labels(runs: Runs, hierarchy: Hierarchy, label_values: NDArray[np.int64
     hierarchy
         The structures.
     label_values
-        (n,) int64, the value that stands for each structure, in rank order; distinct, none 0.
+        (n,) int64, the value that stands for each structure, in rank order; distinct but for
+        `atlasdb.structures.NO_LABEL`, none 0.
 
     Examples
     --------
@@ -198,7 +200,7 @@ def rank_labels(runs: Runs, hierarchy: Hierarchy, label_values: NDArray[np.int64
     order = np.argsort(label_values)
     position = np.searchsorted(label_values, runs.values, sorter=order)
     candidate = order[np.minimum(position, len(hierarchy) - 1)]
-    known = label_values[candidate] == runs.values
+    known = (label_values[candidate] == runs.values) & (runs.values != NO_LABEL)
     is_label = runs.values != 0
     orphan = is_label & ~known
     rank = np.where(known, candidate + 1, 0)

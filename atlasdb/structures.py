@@ -10,13 +10,30 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from atlasdb.errors import AmbiguousAcronymError, UnknownStructureError, did_you_mean, listing
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from atlasdb.hierarchy import Hierarchy
+
+NO_LABEL = -(2**63)
+"""Stands for no value in `StructureTable.label_values`: no annotation holds it (`runs`)."""
+
+
+def label_values_of(values: Sequence[int | None]) -> NDArray[np.int64]:
+    """Return label values as `StructureTable` has them, of values that may be None.
+
+    Examples
+    --------
+    >>> label_values_of([997, None]).tolist() == [997, NO_LABEL]
+    True
+    """
+    return np.array([NO_LABEL if value is None else value for value in values], dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -32,7 +49,8 @@ class StructureTable:
     rgb
         (n, 3) uint8, the atlas's own colours.
     label_values
-        (n,) int64, the value that stands for the structure in the annotation; usually its id.
+        (n,) int64, the value that stands for the structure in the annotation, usually its id;
+        `NO_LABEL` if none does.
     """
 
     hierarchy: Hierarchy

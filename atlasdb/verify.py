@@ -25,7 +25,7 @@ from atlasdb.ingest import TABLES
 from atlasdb.meshes import MeshCounts, count_mesh
 from atlasdb.queries import quoted
 from atlasdb.runs import find_extents, find_runs, rank_labels
-from atlasdb.structures import StructureTable
+from atlasdb.structures import StructureTable, label_values_of
 from atlasdb.volumes import Blob, check_blob, read_volume
 
 if TYPE_CHECKING:
@@ -169,22 +169,16 @@ class _Checker:
     def _structures(self) -> StructureTable:
         """Build the structures from ids and parents alone."""
         found = self._rows(
-            "SELECT structure_id, parent_id, acronym, name, red, green, blue "
+            "SELECT structure_id, parent_id, acronym, name, label_value, red, green, blue "
             "FROM main.structure WHERE atlas_id = ? ORDER BY rank"
         )
-        ids, parents, acronyms, names, *rgb = zip(*found, strict=True)
-        values = dict(
-            self._rows(
-                "SELECT structure_id, value FROM main.label "
-                "WHERE atlas_id = ? AND structure_id IS NOT NULL"
-            )
-        )
+        ids, parents, acronyms, names, values, *rgb = zip(*found, strict=True)
         return StructureTable(
             hierarchy=Hierarchy.from_parents(ids, parents),
             acronyms=acronyms,
             names=names,
             rgb=np.array(rgb, dtype=np.uint8).T,
-            label_values=np.array([values.get(i, i) for i in ids], dtype=np.int64),
+            label_values=label_values_of(values),
         )
 
     def _derived(self, blobs: dict[str, Blob]) -> dict[str, pa.Table]:

@@ -110,7 +110,7 @@ class TreeDatabase:
         voxels = sum(tree.direct_voxels)
         self.connection.execute(
             "INSERT INTO main.atlas SELECT 1, $name, '1.0', 1, 0, '', '', '', 'asr', 'asr', true, "
-            "1, 1, 1, $voxels + 5, 1, 1, $root, '', '', NULL, now()::TIMESTAMP, '', '{}'",
+            "1, 1, 1, $voxels + 5, 1, 1, $root, '', '', NULL, now()::TIMESTAMP, '', '{}', NULL",
             {"name": ATLAS, "voxels": voxels, "root": tree.root},
         )
         order = tree.table.hierarchy.ids.tolist()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 
 from atlasdb.errors import AmbiguousAcronymError, UnknownStructureError, listing
+from atlasdb.structures import NO_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -45,7 +46,7 @@ class Structure(UserDict[str, Any]):
     entry
         All keys but ``mesh``.
     annotation_value
-        The value that stands for the structure in the annotation.
+        The value that stands for the structure in the annotation, None if none does.
     read_mesh
         Reads the mesh of a structure by its id.
     """
@@ -53,7 +54,7 @@ class Structure(UserDict[str, Any]):
     def __init__(
         self,
         entry: Mapping[str, Any],
-        annotation_value: int,
+        annotation_value: int | None,
         read_mesh: Callable[[int], meshio.Mesh],
     ) -> None:
         super().__init__(entry)
@@ -93,7 +94,7 @@ class StructuresDict(UserDict[Any, Structure]):
         self._atlas = str(record.data.name)
         # Not through UserDict, which would look each key up.
         self.data = {
-            entry["id"]: Structure(entry, value, read_mesh)
+            entry["id"]: Structure(entry, None if value == NO_LABEL else value, read_mesh)
             for entry, value in zip(
                 entries_of(record), self._table.label_values.tolist(), strict=True
             )

@@ -67,6 +67,8 @@ class AtlasData:
         Reads the rows of ``structure_extent``, by rank and then 'both', 'left', 'right'.
     leases
         What keeps the files from being swept.
+    left_out
+        What the ingest was told to leave out: 'meshes', 'references'.
     """
 
     name: AtlasName
@@ -76,6 +78,7 @@ class AtlasData:
     symmetric: bool
     read_statistics: Callable[[], pa.Table]
     leases: object = None
+    left_out: tuple[str, ...] = ()
 
     @cached_property
     def ranks(self) -> NDArray[Any]:
@@ -179,8 +182,13 @@ class AtlasData:
             The atlas has no such volume.
         """
         if kind not in self.blobs:
+            left_out = (
+                f"; references were left out: `atlasdb ingest {self.name} --force` gets them"
+                if "references" in self.left_out
+                else ""
+            )
             raise LookupFailedError(
                 f"{self.name} has no volume {kind!r}{did_you_mean(kind, self.blobs)}; it has "
-                f"{listing(sorted(self.blobs), limit=20)}"
+                f"{listing(sorted(self.blobs), limit=20)}{left_out}"
             )
         return self.blobs[kind]

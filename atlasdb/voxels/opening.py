@@ -17,7 +17,7 @@ from atlasdb.errors import BlobError, HomeError
 from atlasdb.hierarchy import Hierarchy
 from atlasdb.home import Leases
 from atlasdb.queries import quoted
-from atlasdb.structures import StructureTable
+from atlasdb.structures import StructureTable, label_values_of
 from atlasdb.volumes import Blob
 from atlasdb.voxels.data import AtlasData
 from atlasdb.voxels.grid import Grid
@@ -129,9 +129,11 @@ def read_data(
 
     shape = "shape_ap, shape_si, shape_rl"
     resolution = "resolution_ap_um, resolution_si_um, resolution_rl_um"
-    ap, si, rl, *edges, symmetric = rows(f'{shape}, {resolution}, "symmetric"', "atlas")[0]
+    ap, si, rl, *edges, symmetric, left_out = rows(
+        f'{shape}, {resolution}, "symmetric", left_out', "atlas"
+    )[0]
     structures = rows(
-        "structure_id, acronym, name, parent_id, depth, last_rank, red, green, blue",
+        "structure_id, acronym, name, parent_id, depth, last_rank, label_value, red, green, blue",
         "structure",
         "rank",
     )
@@ -145,19 +147,20 @@ def read_data(
         name=name,
         grid=Grid((ap, si, rl), (edges[0], edges[1], edges[2])),
         table=RankTable(
-            _structures(structures, {owner: value for value, owner in labels}),
+            _structures(structures),
             np.array([value for value, owner in labels if owner is None], dtype=np.int64),
         ),
         blobs=blobs,
         symmetric=symmetric,
         read_statistics=lambda: _statistics(home, name, volumes),
         leases=Leases({blob.path.parent for blob in blobs.values()}),
+        left_out=tuple(left_out or ()),
     )
 
 
-def _structures(rows: Sequence[Any], label_of: dict[int | None, int]) -> StructureTable:
+def _structures(rows: Sequence[Any]) -> StructureTable:
     """Return the structures from their rows, which come by rank."""
-    ids, acronyms, names, parents, depths, last_ranks, *rgb = zip(*rows, strict=True)
+    ids, acronyms, names, parents, depths, last_ranks, values, *rgb = zip(*rows, strict=True)
     rank_of = {structure_id: rank for rank, structure_id in enumerate(ids, start=1)}
     return StructureTable(
         hierarchy=Hierarchy(
@@ -170,7 +173,7 @@ def _structures(rows: Sequence[Any], label_of: dict[int | None, int]) -> Structu
         acronyms=acronyms,
         names=names,
         rgb=np.array(rgb, dtype=np.uint8).T,
-        label_values=np.array([label_of.get(i, i) for i in ids], dtype=np.int64),
+        label_values=label_values_of(values),
     )
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, TypeGuard
 import numpy as np
 
 from atlasdb.errors import BlobError, UnknownDepthError
+from atlasdb.structures import NO_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +83,8 @@ class RankTable:
     @cached_property
     def labels(self) -> NDArray[np.int64]:
         """The annotation's own values; 0 in the background and outside."""
-        labels = self._of_structures(self.structures.label_values)
+        values = self.structures.label_values
+        labels = self._of_structures(np.where(values == NO_LABEL, 0, values))
         labels[len(self.structures) + 1 : self.size] = self.orphans
         return labels
 

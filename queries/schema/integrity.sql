@@ -178,9 +178,24 @@ LEFT JOIN main.structure_extent AS e
         AND e.hemisphere = 'both'
 WHERE
     CASE
-        WHEN l.structure_id IS NOT NULL THEN l.rank <> s.rank OR l.voxels <> e.direct_voxels
+        WHEN l.structure_id IS NOT NULL
+            THEN
+                l.rank <> s.rank
+                OR l.voxels <> e.direct_voxels
+                OR s.label_value IS DISTINCT FROM l.value
         ELSE l.rank <= (SELECT max(t.rank) FROM main.structure AS t WHERE t.atlas_id = l.atlas_id)
     END;
+
+-- name: label_values_are_distinct
+-- No two structures of an atlas stand for one value of its annotation, and none for the background's 0.
+SELECT count(*) AS broken, any_value(s.acronym) AS example
+FROM main.structure AS s
+WHERE
+    s.label_value = 0
+    OR (
+        SELECT count(*) FROM main.structure AS t
+        WHERE t.atlas_id = s.atlas_id AND t.label_value = s.label_value
+    ) > 1;
 
 -- name: structures_are_labels
 -- A structure that has voxels of its own has a label.
