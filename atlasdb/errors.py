@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+_ABSENT = frozenset({404, 410})
+
+
 class AtlasDBError(Exception):
     """The root of every error that atlasdb raises on purpose."""
 
@@ -69,7 +72,24 @@ class ShapeError(PackageError):
 
 
 class DownloadError(SourceError):
-    """A server could not be reached, or did not give what was asked for."""
+    """A server could not be reached, or did not give what was asked for.
+
+    Parameters
+    ----------
+    message
+        What happened, with the address.
+    status
+        The server's answer, such as 404; None if it gave none.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def is_absence(self) -> bool:
+        """Whether the server answered, and has no such thing."""
+        return self.status in _ABSENT
 
 
 class StrictError(SourceError):

@@ -8,6 +8,7 @@ other at a lock file, readers for nobody.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -125,6 +126,11 @@ class Home:
                 stack.enter_context(lease(folder))
                 return folder
 
+    def remove_download(self, name: str) -> None:
+        """Remove a folder that was kept among the downloads, if it is there."""
+        shutil.rmtree(self.folder / "downloads" / name, ignore_errors=True)
+        _remove_empty([self.folder / "downloads"])
+
     @contextmanager
     def locked(self, *, timeout_s: float = 60.0) -> Iterator[None]:
         """Hold the lock of the one writer.
@@ -134,7 +140,51 @@ class Home:
         HomeBusyError
             Another process holds it for longer than `timeout_s`; the message says which.
         """
-        descriptor = self._open_lock(time.monotonic() + timeout_s, timeout_s)
+        path = self.folder / ".lock"
+        with self._holding(path, timeout_s, f"{self.folder} is being written", keep=True):
+            yield
+
+    @contextmanager
+    def working_on(
+        self, what: str, *, timeout_s: float = 3600.0, waiting: Callable[[str], object] = str
+    ) -> Iterator[None]:
+        """Hold the lock of the one process that works on something in this home.
+
+        Parameters
+        ----------
+        what
+            What is worked on, for people.
+        timeout_s
+            How long another process is waited for.
+        waiting
+            Told once, in a sentence, that another process is waited for.
+
+        Raises
+        ------
+        HomeBusyError
+            Another process works on it for longer; the message says which.
+        """
+        mark = hashlib.sha256(what.encode("utf-8", "replace")).hexdigest()[:16]
+        made = _make_folders(self.folder / "downloads")
+        path = self.folder / "downloads" / f".{mark}.lock"
+        try:
+            with self._holding(path, timeout_s, f"{what} is being ingested", waiting=waiting):
+                yield
+        finally:
+            _remove_empty([self.folder / "downloads", *made])
+
+    @contextmanager
+    def _holding(
+        self,
+        path: Path,
+        timeout_s: float,
+        busy: str,
+        *,
+        keep: bool = False,
+        waiting: Callable[[str], object] = str,
+    ) -> Iterator[None]:
+        """Hold the lock on a file, in which the process says its number."""
+        descriptor = self._open_lock(path, timeout_s, busy, waiting)
         try:
             with suppress(OSError):  # on a full disk the holder stays unnamed
                 os.ftruncate(descriptor, 0)
@@ -142,14 +192,17 @@ class Home:
             yield
             os.ftruncate(descriptor, 0)
         finally:
-            if not self.database.exists():  # a home that came to nothing keeps no lock file
-                (self.folder / ".lock").unlink(missing_ok=True)
+            if not (keep and self.database.exists()):  # a home that came to nothing keeps none
+                path.unlink(missing_ok=True)
             unlock(descriptor)
             os.close(descriptor)
 
-    def _open_lock(self, deadline: float, timeout_s: float) -> int:
-        """Open the lock file and wait for the lock; the file may be removed meanwhile."""
-        path = self.folder / ".lock"
+    def _open_lock(
+        self, path: Path, timeout_s: float, busy: str, waiting: Callable[[str], object]
+    ) -> int:
+        """Open a lock file and wait for the lock; the file may be removed meanwhile."""
+        deadline = time.monotonic() + timeout_s
+        told = False
         while True:
             try:
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -158,14 +211,17 @@ class Home:
             if lock_exclusive(descriptor):
                 if _is_same(path, descriptor):
                     return descriptor
-            elif time.monotonic() > deadline:
-                holder = os.pread(descriptor, 64, 0).decode("ascii", "replace").strip()
-                os.close(descriptor)
-                raise HomeBusyError(
-                    f"{self.folder} is being written by process {holder or 'unknown'}; "
-                    f"waited {timeout_s:g} s; try again when it has finished"
-                )
             else:
+                holder = os.pread(descriptor, 64, 0).decode("ascii", "replace").strip()
+                by = f"{busy} by process {holder or 'unknown'}"
+                if time.monotonic() > deadline:
+                    os.close(descriptor)
+                    raise HomeBusyError(
+                        f"{by}; waited {timeout_s:g} s; try again when it has finished"
+                    )
+                if not told:
+                    waiting(f"{by}; waiting for it")
+                    told = True
                 time.sleep(_POLL_S)
             os.close(descriptor)
 

@@ -7,6 +7,7 @@ decided here, for the command line and for `atlasdb.brainglobe` alike. All of it
 from __future__ import annotations
 
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -22,14 +23,32 @@ if TYPE_CHECKING:
 
 
 class _Lines:
-    """Progress in a log: a line a step."""
+    """Progress in a log: a line a step, and one now and then while bytes come."""
+
+    def __init__(self, *, every_s: float = 10.0) -> None:
+        self._every_s = every_s
+        self._total: int | None = None
+        self._done = 0
+        self._begin = self._told = time.monotonic()
 
     def step(self, label: str, total: int | None = None) -> None:
         size = f" ({total:,} bytes)" if total else ""
-        print(f"{label}{size}", file=sys.stderr)
+        print(f"{label}{size}", file=sys.stderr, flush=True)
+        self._total, self._done = total, 0
+        self._begin = self._told = time.monotonic()
 
     def advance(self, amount: int) -> None:
-        pass
+        self._done += amount
+        now = time.monotonic()
+        if now - self._told < self._every_s:
+            return
+        self._told = now
+        share = f" of {self._total:,} ({self._done / self._total:.0%})" if self._total else ""
+        rate = self._done / (now - self._begin) / 1e6
+        print(f"  {self._done:,} bytes{share}, {rate:.1f} MB/s", file=sys.stderr, flush=True)
+
+    def note(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
 
 
 class _Bars:
@@ -40,13 +59,18 @@ class _Bars:
         self._task: TaskID | None = None
 
     def step(self, label: str, total: int | None = None) -> None:
+        from rich.markup import escape
+
         if self._task is not None:
             self._bars.remove_task(self._task)
-        self._task = self._bars.add_task(label, total=total)
+        self._task = self._bars.add_task(escape(label), total=total)
 
     def advance(self, amount: int) -> None:
         if self._task is not None:
             self._bars.advance(self._task, amount)
+
+    def note(self, text: str) -> None:
+        self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 class Calling:
@@ -80,6 +104,10 @@ class Calling:
                 self._tell(self._done, self._total)
             except Exception as error:
                 raise Interrupted(error) from error
+
+    def note(self, text: str) -> None:
+        """Say something."""
+        self._shown.note(text)
 
 
 class Interrupted(BaseException):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import tarfile
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import atlasdb
+from atlasdb import sources
+from atlasdb.download import connections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +33,24 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def _private_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep every test away from the user's own home, atlases and settings."""
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
-    for name in ("ATLASDB_HOME", "ATLASDB_SOURCE", "BRAINGLOBE_CONFIG_DIR", "XDG_DATA_HOME"):
+    for name in ("HOME", "SOURCE"):
+        monkeypatch.delenv(f"ATLASDB_{name}", raising=False)
+    for name in ("BRAINGLOBE_CONFIG_DIR", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
+
+
+NOBODY = "http://127.0.0.1:9/"
+"""Where no server listens."""
+
+
+@pytest.fixture(autouse=True)
+def _no_other_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every test away from real servers, and from waiting long for those of its own."""
+    monkeypatch.setattr(sources, "GIN", NOBODY + "gin/")
+    monkeypatch.setattr(sources, "S3", NOBODY + "s3/")
+    for patience, read_s, attempts in (("PATIENT", 2, 6), ("SMALL", 2, 3), ("HASTY", 2, 1)):
+        quick = connections.Patience(2, read_s, attempts, delay_s=0.01)
+        monkeypatch.setattr(connections, patience, quick)
 
 
 @pytest.fixture
@@ -47,6 +66,18 @@ def packages() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real atlases are not in {folder}; ATLASDB_TEST_DATA names their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def real_components(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real Allen atlas as components, laid out like the public bucket's ``atlas/``."""
+    archive = DATA / "components" / "allen_mouse_100um_v3.0.tar.gz"
+    if not archive.is_file():
+        pytest.skip(f"the real components are not in {archive}; ATLASDB_TEST_DATA names the data")
+    folder = tmp_path_factory.mktemp("components")
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+    return folder / "atlas"
 
 
 @pytest.fixture(scope="session")

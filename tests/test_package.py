@@ -153,7 +153,7 @@ def test_volumes_whose_shape_contradicts_the_metadata(
 def test_a_missing_annotation(db: atlasdb.Database, tmp_path: Path) -> None:
     folder = SmallAtlas().write(tmp_path)
     (folder / "annotation.tiff").unlink()
-    ingest_fails(db, folder, "annotation.tiff is missing")
+    ingest_fails(db, folder, "the annotation is missing")
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_a_small_file_of_an_enormous_volume_is_not_read(
 
 def test_a_reference_of_no_numbers(db: atlasdb.Database, tmp_path: Path) -> None:
     folder = SmallAtlas(volumes={"reference": np.ones(SHAPE, np.complex64)}).write(tmp_path)
-    ingest_fails(db, folder, "reference.tiff must hold numbers, found complex64")
+    ingest_fails(db, folder, "reference must hold numbers, found complex64")
 
 
 def test_meshes_that_are_no_files_or_cannot_be_turned(db: atlasdb.Database, tmp_path: Path) -> None:

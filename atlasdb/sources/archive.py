@@ -17,13 +17,17 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, cast
 
 from atlasdb.errors import ArchiveError
-from atlasdb.sources.base import Progress, Provenance
+from atlasdb.sources.base import EVERYTHING, Progress, Provenance, Selection
+from atlasdb.sources.digests import Digest, sha256_of
 from atlasdb.sources.package import FORMAT, TiffPackage, open_package
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from atlasdb.names import AtlasName
+
+UNPACKED = "unpacked"
+"""The folder in the staging folder into which an archive is unpacked."""
 
 _GZIP = b"\x1f\x8b"
 _COPY = 1 << 18
@@ -71,28 +75,48 @@ class ArchiveOrigin:
         Where it was downloaded from; None for a file of the user's.
     expected
         The name and version that it was found under, if it was asked for by name.
+    digest
+        What somebody stated of it.
     """
 
     archive: Path
     url: str | None = None
     expected: AtlasName | None = None
+    digest: Digest | None = None
 
     @property
     def description(self) -> str:
         """The archive's address."""
         return self.url or str(self.archive)
 
-    def open(self, staging: Path, progress: Progress) -> TiffPackage:
-        """Unpack the archive into `staging` and open the package."""
-        target = staging / "unpacked"
+    def open(
+        self,
+        staging: Path,
+        progress: Progress,
+        selection: Selection = EVERYTHING,  # noqa: ARG002 (an archive is unpacked whole)
+    ) -> TiffPackage:
+        """Verify the archive, unpack it into `staging` and open the package."""
+        if self.digest is not None:
+            progress.step(f"verifying {self.archive.name}")
+            self.digest.require(sha256_of(self.archive), self.description)
+        target = staging / UNPACKED
         target.mkdir()
-        folder, digest = unpack(self.archive, target, progress=progress)
+        name = self.description.rpartition("/")[2]
+        folder, digest = unpack(self.archive, target, progress=progress, name=name)
         url = self.url or self.archive.absolute().as_uri()
         return open_package(folder, Provenance(url, FORMAT, digest), owns_files=True)
 
+    def clean_up(self) -> None:
+        """Leave everything: the archive is the user's."""
+
 
 def unpack(
-    archive: Path, target: Path, *, progress: Progress, limits: Limits | None = None
+    archive: Path,
+    target: Path,
+    *,
+    progress: Progress,
+    limits: Limits | None = None,
+    name: str = "",
 ) -> tuple[Path, str]:
     """Unpack a package's files and verify the archive to its last byte.
 
@@ -107,6 +131,8 @@ def unpack(
     limits
         What is absurdly large; by default 64 GiB, 200,000 members, and past 1 GiB 500 bytes
         unpacked for each byte packed.
+    name
+        What errors call the archive; by default its file's name.
 
     Returns
     -------
@@ -119,10 +145,11 @@ def unpack(
         The file is empty, truncated, corrupt or no archive; it has links, devices, absolute paths,
         paths with ``..``, or a file twice; or it is absurdly large.
     """
+    name = name or archive.name
     with archive.open("rb") as file:
-        _check_magic(archive, file)
+        _check_magic(name, file)
         size = archive.stat().st_size
-        progress.step(f"unpacking {archive.name}", size)
+        progress.step(f"unpacking {name}", size)
         limits = limits or Limits()
         stream = _Inflating(file, progress, limits)
         try:
@@ -132,8 +159,7 @@ def unpack(
             raise
         except (EOFError, tarfile.TarError, zlib.error, ValueError, IndexError) as error:
             raise ArchiveError(
-                f"{archive.name} is truncated or corrupt ({size:,} bytes): {error!s:.200}; "
-                "get it again"
+                f"{name} is truncated or corrupt ({size:,} bytes): {error!s:.200}; get it again"
             ) from error
     return target / top, stream.digest.hexdigest()
 
@@ -205,21 +231,28 @@ class _Inflating:
         return True
 
 
-def _check_magic(archive: Path, file: IO[bytes]) -> None:
-    """Refuse what is no gzip file, by its name: people meet error pages saved as archives."""
-    start = file.read(64)
-    file.seek(0)
-    if start.startswith(_GZIP):
-        return
+def what_is_wrong(start: bytes) -> str:
+    """Say what is wrong with a file that begins so, if it should be a gzip archive.
+
+    People meet error pages, and pointers to files, saved as archives.
+    """
+    if start[: len(_GZIP)] == _GZIP[: len(start)] and start:
+        return ""
     if not start:
-        found = "the file is empty"
-    elif start.lstrip().startswith(b"<"):
-        found = "this is an HTML page, perhaps a server's error"
-    elif start.startswith(b"version https://git-lfs"):
-        found = "this is a git-lfs pointer, not the file itself"
-    else:
-        found = f"it starts with {start[:8]!r}"
-    raise ArchiveError(f"{archive.name} is no .tar.gz archive: {found}")
+        return "the file is empty"
+    if start.lstrip().startswith(b"<"):
+        return "this is an HTML page, perhaps a server's error"
+    if start.startswith(b"version https://git-lfs"):
+        return "this is a git-lfs pointer, not the file itself"
+    return f"it starts with {start[:8]!r}"
+
+
+def _check_magic(name: str, file: IO[bytes]) -> None:
+    """Refuse what is no gzip file, by its name."""
+    found = what_is_wrong(file.read(64))
+    file.seek(0)
+    if found:
+        raise ArchiveError(f"{name} is no .tar.gz archive: {found}")
 
 
 def _unpack_members(stream: _Inflating, target: Path, limits: Limits) -> str:

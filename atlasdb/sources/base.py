@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -30,6 +30,9 @@ class Progress(Protocol):
     def advance(self, amount: int) -> None:
         """Report `amount` more units of the step."""
 
+    def note(self, text: str) -> None:
+        """Say something that the user should know although it is no error."""
+
 
 class NoProgress:
     """A `Progress` that shows nothing."""
@@ -39,6 +42,40 @@ class NoProgress:
 
     def advance(self, amount: int) -> None:
         """Show nothing."""
+
+    def note(self, text: str) -> None:
+        """Show nothing."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which parts of an atlas are wanted beside its annotation and its structures.
+
+    Attributes
+    ----------
+    meshes
+        The meshes.
+    references
+        The reference and the additional references.
+    """
+
+    meshes: bool = True
+    references: bool = True
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What is not wanted, by name."""
+        parts = (("meshes", self.meshes), ("references", self.references))
+        return tuple(name for name, wanted in parts if not wanted)
+
+    @classmethod
+    def without(cls, left_out: Iterable[str]) -> Selection:
+        """Return the selection that leaves out what is named."""
+        names = set(left_out)
+        return cls(meshes="meshes" not in names, references="references" not in names)
+
+
+EVERYTHING = Selection()
 
 
 @dataclass(frozen=True)
@@ -89,9 +126,9 @@ class Provenance:
     url
         The archive, folder or server, as a URL.
     format
-        'brainglobe-tiff'.
+        'brainglobe-tiff' or 'brainglobe-ome-zarr'.
     sha256
-        The archive's digest; None for a folder.
+        The archive's digest; None for a folder and for components.
     """
 
     url: str
@@ -133,6 +170,33 @@ class SourceAtlas(ABC):
         """
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """Meshes that were fetched by themselves.
+
+    Attributes
+    ----------
+    files
+        OBJ files by structure id, microns, in the axis order of the source's volumes.
+    findings
+        Those that could not be read.
+    owns_files
+        Whether the files may be moved.
+    """
+
+    files: Mapping[int, Path]
+    findings: tuple[Finding, ...] = ()
+    owns_files: bool = True
+
+
+@runtime_checkable
+class GivesMeshes(Protocol):
+    """An origin from which single meshes can be fetched."""
+
+    def meshes(self, structure_ids: Iterable[int], staging: Path, progress: Progress) -> Fetched:
+        """Fetch the meshes of some structures, those that there are; files go into `staging`."""
+
+
 class Origin(Protocol):
     """A place from which one atlas can be opened."""
 
@@ -144,5 +208,10 @@ class Origin(Protocol):
     def expected(self) -> AtlasName | None:
         """The name and version that it must turn out to have, where that is known before."""
 
-    def open(self, staging: Path, progress: Progress) -> SourceAtlas:
+    def open(
+        self, staging: Path, progress: Progress, selection: Selection = EVERYTHING
+    ) -> SourceAtlas:
         """Open the atlas; files that must be kept meanwhile go into the folder `staging`."""
+
+    def clean_up(self) -> None:
+        """Remove what was kept only in case that the ingest is interrupted."""

@@ -20,12 +20,12 @@ import tifffile
 from atlasdb.errors import SourceError
 from atlasdb.names import AtlasName, Version
 from atlasdb.runs import LEFT, NEITHER, RIGHT
-from atlasdb.sources.base import Progress, Provenance
+from atlasdb.sources.base import EVERYTHING, Fetched, Progress, Provenance, Selection
 from atlasdb.sources.package import FORMAT, TiffPackage, open_package
 from atlasdb.space import STANDARD, Reorientation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -412,12 +412,25 @@ class PhantomOrigin:
         """The phantom's name and version."""
         return AtlasName(self.phantom.atlas_name, self.phantom.version)
 
-    def open(self, staging: Path, progress: Progress) -> TiffPackage:
+    def open(
+        self,
+        staging: Path,
+        progress: Progress,
+        selection: Selection = EVERYTHING,  # noqa: ARG002 (made as a whole)
+    ) -> TiffPackage:
         """Write the package into `staging` and open it, as any other."""
         progress.step(f"making {self.phantom.atlas_name}")
         folder = self.phantom.write_package(staging)
         provenance = Provenance(f"phantom:{self.phantom.atlas_name}", FORMAT)
         return open_package(folder, provenance, owns_files=True)
+
+    def clean_up(self) -> None:
+        """Leave everything: nothing was kept."""
+
+    def meshes(self, structure_ids: Iterable[int], staging: Path, progress: Progress) -> Fetched:
+        """Make the phantom again, and return the meshes that are wanted."""
+        made, wanted = self.open(staging, progress).meshes, set(structure_ids)
+        return Fetched({i: path for i, path in made.items() if i in wanted})
 
 
 def origin(name: AtlasName) -> PhantomOrigin | None:

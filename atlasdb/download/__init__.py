@@ -1,0 +1,13 @@
+"""Downloads: the only package that opens a socket.
+
+The one idea: a server's answer is never taken for what was asked without a look. What passes
+(a 503, a reset, a stall) is tried again; what does not (a 404, an error page) is one clear error;
+and bytes get their name only when all have arrived.
+"""
+
+from __future__ import annotations
+
+from atlasdb.download.connections import Answer, Connections, Patience, exists, fetch_text
+from atlasdb.download.resumable import discard_part, fetch
+
+__all__ = ["Answer", "Connections", "Patience", "discard_part", "exists", "fetch", "fetch_text"]
