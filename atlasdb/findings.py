@@ -27,6 +27,13 @@ CODES: dict[str, tuple[Severity, str]] = {
     "duplicate_acronym": ("warning", "several structures bear the same acronym"),
     "asymmetric_labels": ("warning", "declared symmetric, but its sides differ by over 10 %"),
     "name_disagrees": ("warning", "the folder's name contradicts metadata.json"),
+    "level_displaced": ("warning", "a pyramid's level begins elsewhere than its finest one"),
+    "chunks_unconfirmed": (
+        "warning",
+        "chunks are not there, and nobody says that they need not be",
+    ),
+    "chunks_absent": ("info", "chunks are not there, as the source says: they hold 0 throughout"),
+    "parts_left_out": ("info", "meshes or references were left out, as was asked for"),
     "reoriented": ("info", "the source has another orientation; turned to 'asr'"),
 }
 """Each code's severity and meaning."""

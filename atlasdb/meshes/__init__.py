@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atlasdb.meshes.obj import MeshCounts, count_mesh, read_mesh, reorient_mesh
+from atlasdb.meshes.obj import MeshCounts, count_mesh, obj_text, read_mesh, reorient_mesh
 from atlasdb.meshes.surfaces import (
     Mesh,
     centres_of,
@@ -20,6 +20,7 @@ __all__ = [
     "count_mesh",
     "half_mesh",
     "joined_mesh",
+    "obj_text",
     "read_mesh",
     "reorient_mesh",
     "turned_mesh",

@@ -244,8 +244,15 @@ def reorient_mesh(
         As `read_mesh`.
     """
     mesh = turned_mesh(read_mesh(source), turn, extent_um)
-    with target.open("w", encoding="ascii") as file:
-        file.writelines(obj_lines(mesh))
+    target.write_text(obj_text(mesh), "ascii")
+
+
+def obj_text(mesh: Mesh) -> str:
+    """Return a mesh as the text of an OBJ file; numbers are read back to the last bit."""
+    vertices = "v %r %r %r\n" * len(mesh.vertices) % tuple(mesh.vertices.ravel().tolist())
+    return vertices + "f %d %d %d\n" * len(mesh.triangles) % tuple(
+        (mesh.triangles + 1).ravel().tolist()
+    )
 
 
 def obj_lines(mesh: Mesh, first: int = 1) -> Iterator[str]:

@@ -8,90 +8,76 @@ from __future__ import annotations
 
 import configparser
 import os
-import tempfile
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atlasdb.download import fetch, fetch_text
-from atlasdb.errors import DownloadError, PackageError, SourceError, did_you_mean, one_line
+from atlasdb.errors import DownloadError, SourceError, did_you_mean, one_line
 from atlasdb.names import AtlasName, Version
 from atlasdb.sources import phantom
 from atlasdb.sources.archive import ArchiveOrigin
+from atlasdb.sources.base import NoProgress
+from atlasdb.sources.components import ATLASES, ComponentsOrigin, folder_of
+from atlasdb.sources.digests import Digest
+from atlasdb.sources.downloaded import UrlOrigin
 from atlasdb.sources.package import FolderOrigin
+from atlasdb.sources.places import (
+    ARCHIVES,
+    FolderOfComponents,
+    FolderOfPackages,
+    ServedComponents,
+    ServedPackages,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Sequence
 
-    from atlasdb.sources.base import Origin, Progress, SourceAtlas
+    from atlasdb.sources.base import Origin, Progress
+    from atlasdb.sources.places import Place
 
 GIN = "https://gin.g-node.org/brainglobe/atlases/raw/master/"
 """Where BrainGlobe publishes its TIFF packages."""
 
-LISTING = "last_versions.conf"
+S3 = "https://brainglobe.s3.us-west-2.amazonaws.com/atlas/"
+"""Where BrainGlobe publishes its component-wise atlases."""
+
 CONFIGURATION = "bg_config.conf"
-_ARCHIVES = (".tar.gz", ".tgz")
+_MANIFEST = "manifest.json"
+_BRAINGLOBE_3 = "brainglobe-atlasapi"
 
 
-@dataclass(frozen=True)
-class UrlOrigin:
-    """An archive on a server.
-
-    Attributes
-    ----------
-    url
-        The archive's address.
-    expected
-        The name and version that it was found under, if it was asked for by name.
-    downloads
-        The folder where the archive lies meanwhile; the staging folder by default.
-    """
-
-    url: str
-    expected: AtlasName | None = None
-    downloads: Path | None = None
-
-    @property
-    def description(self) -> str:
-        """The archive's address."""
-        return self.url
-
-    def open(self, staging: Path, progress: Progress) -> SourceAtlas:
-        """Download the archive and open the package in it."""
-        with tempfile.TemporaryDirectory(dir=self._folder(staging)) as folder:
-            archive = fetch(self.url, Path(folder) / "download.tar.gz", progress=progress)
-            return ArchiveOrigin(archive, self.url).open(staging, progress)
-
-    def _folder(self, staging: Path) -> Path:
-        """Return the folder for the archive, made if need be."""
-        if self.downloads is None:
-            return staging
-        try:
-            self.downloads.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SourceError(
-                f"cannot download into {self.downloads}: {error.strerror or error}"
-            ) from error
-        return self.downloads
-
-
-def locate(atlas: str, *, source: str | None = None, downloads: Path | None = None) -> Origin:
+def locate(
+    atlas: str,
+    *,
+    source: str | None = None,
+    downloads: Path | None = None,
+    sha256: str | None = None,
+    earlier: Callable[[str], str | None] = lambda url: None,  # noqa: ARG005 (nothing is known)
+    progress: Progress | None = None,
+) -> Origin:
     """Find an atlas.
 
     Parameters
     ----------
     atlas
-        A package's folder, a ``.tar.gz`` file, the http(s) address of one, or a name such as
+        A package's folder, a ``.tar.gz`` file, the http(s) address of one, the ``manifest.json`` of
+        a component-wise atlas (or its folder, or its address), or a name such as
         ``allen_mouse_100um`` or ``allen_mouse_100um@1.2``. A name is sought among the built-in
-        phantoms; then in `source`, if there is one; else in BrainGlobe's own folder on this
-        machine (``~/.brainglobe``), and last on BrainGlobe's server (`GIN`).
+        phantoms, then in `source`.
     source
-        A mirror: a folder or an http(s) address with archives (or, in a folder, unpacked packages)
-        and BrainGlobe's ``last_versions.conf``; ``gin`` for BrainGlobe's server. Only read for a
-        name. By default what ``ATLASDB_SOURCE`` names.
+        ``gin`` or ``s3`` for BrainGlobe's servers; a mirror, which is a folder or an http(s)
+        address laid out like either of them (or, a folder, with unpacked packages); or ``auto``:
+        BrainGlobe's own folder on this machine (``~/.brainglobe``), then ``gin``, then ``s3``. Only
+        read for a name. By default what ``ATLASDB_SOURCE`` names, else ``auto``.
     downloads
-        Where an archive lies while it is downloaded; the ingest's own folder by default.
+        Where an archive lies while it is downloaded, and shared components beyond that; the
+        ingest's own folder by default.
+    sha256
+        The archive's digest, in hexadecimal, if it is known.
+    earlier
+        Gives the digest of an archive that came from an address before, None if none did.
+    progress
+        Told of places that do not answer.
 
     Returns
     -------
@@ -103,19 +89,60 @@ def locate(atlas: str, *, source: str | None = None, downloads: Path | None = No
     SourceError
         The atlas is not there.
     """
+    origin = _located(atlas, source, progress or NoProgress())
+    if isinstance(origin, UrlOrigin | ComponentsOrigin):
+        origin = replace(origin, downloads=downloads)
+    if sha256 is not None:
+        if not isinstance(origin, UrlOrigin | ArchiveOrigin):
+            raise SourceError(f"a SHA-256 is an archive's; {origin.description} is none")
+        return replace(origin, digest=Digest.parse(sha256, "--sha256"))
+    if isinstance(origin, UrlOrigin) and origin.digest is None:
+        known = earlier(origin.url)
+        if known is not None:
+            return replace(origin, digest=Digest(known, "an earlier download from there"))
+    return origin
+
+
+def _located(atlas: str, source: str | None, progress: Progress) -> Origin:
+    """Find an atlas, wherever its files may lie meanwhile."""
     if _is_url(atlas):
-        return UrlOrigin(atlas, downloads=downloads)
+        return _at_address(atlas)
     path = _path(atlas)
     if _is_file(path / "metadata.json"):
         return FolderOrigin(path)
+    if path.name == _MANIFEST and _is_file(path):
+        return _of_manifest(path)
+    if _is_file(path / _MANIFEST):
+        return _of_manifest(path / _MANIFEST)
     if _is_file(path):
         return ArchiveOrigin(path)
     name = named(atlas)
     if name is None:
         what = "holds no metadata.json" if _is_folder(path) else "does not exist"
         raise SourceError(f"{atlas}: expected a package's folder or .tar.gz file; it {what}")
-    origin = _by_name(name, source or default_source())
-    return replace(origin, downloads=downloads) if isinstance(origin, UrlOrigin) else origin
+    return phantom.origin(name) or _seek(name, places_of(source), progress)
+
+
+def _at_address(url: str) -> Origin:
+    """Return the archive, or the manifest, at an address."""
+    if not url.partition("?")[0].endswith("/" + _MANIFEST):
+        return UrlOrigin(url)
+    base, found, rest = url.rpartition(f"/{ATLASES}/")
+    name, _, version = rest.removesuffix("/" + _MANIFEST).partition("/")
+    if not found:
+        raise SourceError(f"{url}: a manifest is expected at …/{ATLASES}/NAME/VERSION/{_MANIFEST}")
+    return ComponentsOrigin(base + "/", AtlasName.parse(f"{name}@{version.replace('_', '.')}"))
+
+
+def _of_manifest(manifest: Path) -> Origin:
+    """Return the component-wise atlas that a manifest on this machine describes."""
+    version, name, atlases = manifest.absolute().parents[:3]
+    if atlases.name != ATLASES:
+        raise SourceError(f"{manifest} is expected in …/{ATLASES}/NAME/VERSION/")
+    found = AtlasName.parse(f"{name.name}@{version.name.replace('_', '.')}")
+    if folder_of(found.version) != version.name:
+        raise SourceError(f"{manifest}: its folder is called {version.name}, not {found.version}")
+    return ComponentsOrigin(atlases.parent, found)
 
 
 def default_source() -> str | None:
@@ -123,52 +150,43 @@ def default_source() -> str | None:
     return os.environ.get("ATLASDB_SOURCE") or None
 
 
-def latest_versions(source: str | None = None, *, patient: bool = True) -> Mapping[str, Version]:
-    """Return the latest version of each atlas that a source has.
+def places_of(source: str | None = None) -> list[Place]:
+    """Return the places that a source is, in the order in which they are asked.
 
     Parameters
     ----------
     source
-        As for `locate`: a folder or an address; BrainGlobe's server by default.
-    patient
-        Wait for a slow server.
+        As for `locate`.
 
     Raises
     ------
     SourceError
-        The source is not there, or gives no list of atlases.
-    DownloadError
-        The server cannot be reached.
+        It is neither a folder nor an address.
     """
-    source = source or default_source() or "gin"
-    base = _server(source)
-    if base is not None:
-        return _listing(fetch_text(base + LISTING, patient=patient), base + LISTING)
-    return _latest_in(_mirror(source))
-
-
-def archive_address(name: AtlasName, source: str | None = None) -> str | None:
-    """Return where a source has the archive of a version; None of one that it has not.
-
-    Parameters
-    ----------
-    name
-        With its version.
-    source
-        As for `latest_versions`.
-    """
-    source = source or default_source() or "gin"
-    base = _server(source)
-    if base is not None:
-        return _archive_on(base, name)
-    versions = _versions_in_folder(_path(source)).get(name.name, {})
-    path = versions.get(name.version) if name.version else None
-    return None if path is None else path.absolute().as_uri()
+    source = source or default_source() or "auto"
+    gin, s3 = ServedPackages(GIN, "gin"), ServedComponents(S3, "s3")
+    if source == "auto":
+        return [FolderOfPackages(brainglobe_folder()), gin, s3]
+    if source in {"gin", "s3"}:
+        return [gin if source == "gin" else s3]
+    if _is_url(source):
+        base = source.rstrip("/") + "/"
+        return [ServedPackages(base), ServedComponents(base)]
+    folder = _path(source)
+    if not _is_folder(folder):
+        raise SourceError(
+            f"the source {source} is neither a folder nor an http(s) address, nor auto, gin or s3"
+        )
+    components = [folder / below for below in ("", _BRAINGLOBE_3)]
+    return [
+        FolderOfPackages(folder),
+        *(FolderOfComponents(below) for below in components if _is_folder(below / ATLASES)),
+    ]
 
 
 def versions_in(folder: Path, name: AtlasName) -> list[Version]:
     """Return the versions of an atlas that a folder has as packages or archives, lowest first."""
-    return sorted(_versions_in_folder(folder).get(name.name, {}))
+    return sorted(FolderOfPackages(folder).packages().get(name.name, {}))
 
 
 def is_built_in(name: AtlasName) -> bool:
@@ -176,37 +194,90 @@ def is_built_in(name: AtlasName) -> bool:
     return phantom.origin(name) is not None
 
 
-def _server(source: str) -> str | None:
-    """Return the base address of a source that is a server, None of a folder."""
-    address = GIN if source == "gin" else source
-    return address.rstrip("/") + "/" if _is_url(address) else None
-
-
-def _mirror(source: str) -> Path:
-    """Return the folder that a source is."""
-    folder = _path(source)
-    if not _is_folder(folder):
-        raise SourceError(f"the source {source} is neither a folder nor an http(s) address")
-    return folder
-
-
-def _latest_in(folder: Path) -> dict[str, Version]:
-    """Return the highest version of each atlas in a folder of packages."""
-    return {name: max(versions) for name, versions in _versions_in_folder(folder).items()}
-
-
-def _archive_on(base: str, name: AtlasName) -> str:
-    return f"{base}{name.name}_v{name.version}.tar.gz"
-
-
 def named(atlas: str) -> AtlasName | None:
     """Return the name that `atlas` is, None if it is a path or an address."""
-    if _is_url(atlas) or "/" in atlas or os.sep in atlas or atlas.endswith(_ARCHIVES):
+    if _is_url(atlas) or "/" in atlas or os.sep in atlas or atlas.endswith(ARCHIVES):
         return None
     path = _path(atlas)
-    if _is_file(path) or _is_file(path / "metadata.json"):
+    if _is_file(path) or _is_file(path / "metadata.json") or _is_file(path / _MANIFEST):
         return None
     return AtlasName.parse(atlas)
+
+
+def _seek(name: AtlasName, places: Sequence[Place], progress: Progress) -> Origin:
+    """Return an atlas from the first place that has it."""
+    without: list[Place] = []
+    failed: list[tuple[Place, SourceError]] = []
+    for place in places:
+        if place.location in {p.location for p, error in failed if not _is_answer(error)}:
+            continue  # the same server, in another layout
+        try:
+            origin = place.find(name)
+        except SourceError as error:
+            failed.append((place, error))
+            continue
+        if origin is not None:
+            for other, reason in failed:
+                if other.location != place.location:
+                    progress.note(f"{name} comes from {place.name}, since {reason}")
+            return origin
+        without.append(place)
+    raise _not_found(name, without, failed)
+
+
+def _is_answer(error: SourceError) -> bool:
+    """Whether a server answered, if only with an error."""
+    return not isinstance(error, DownloadError) or error.status is not None
+
+
+def _not_found(
+    name: AtlasName, without: Sequence[Place], failed: Sequence[tuple[Place, SourceError]]
+) -> SourceError:
+    """Say where an atlas is not, and who did not answer."""
+    problems = _telling(without, failed)
+    text = f"{name} is not in " + " nor in ".join(dict.fromkeys(p.name for p in without))
+    if not problems:
+        return SourceError(f"{text}{_hint(name, without)}")
+    reasons = "; ".join(
+        str(error) if place.name in str(error) else f"{place.name}: {error}"
+        for place, error in problems
+    )
+    text = f"{text}, and {reasons}" if without else reasons
+    if not any(isinstance(error, DownloadError) for _, error in problems):
+        return SourceError(text)
+    return DownloadError(
+        f"{text}; if there is no way to a server, name a folder or another one as the source "
+        "(--source, source=…, ATLASDB_SOURCE), or ingest a package's folder or .tar.gz file"
+    )
+
+
+def _telling(
+    without: Sequence[Place], failed: Sequence[tuple[Place, SourceError]]
+) -> list[tuple[Place, SourceError]]:
+    """Leave out the layout that a mirror does not have, if it answers in the other one."""
+    answered = {place.location for place in without}
+    kept: dict[str, tuple[Place, SourceError]] = {}
+    for place, error in sorted(failed, key=lambda pair: _is_absence(pair[1])):
+        if not (_is_absence(error) and place.location in answered):
+            kept.setdefault(place.location, (place, error))
+    return list(kept.values())
+
+
+def _is_absence(error: SourceError) -> bool:
+    return isinstance(error, DownloadError) and error.is_absence
+
+
+def _hint(name: AtlasName, places: Sequence[Place]) -> str:
+    """Return the end of a message: what there is instead."""
+    known: dict[str, Version] = {}
+    for place in places:
+        try:
+            known |= {n: v for n, v in place.latest().items() if v >= known.get(n, v)}
+        except SourceError:
+            continue
+    if name.name in known:
+        return f"; there is {name.name}@{known[name.name]}"
+    return did_you_mean(name.name, known)
 
 
 def _path(text: str) -> Path:
@@ -235,28 +306,6 @@ def _is_folder(path: Path) -> bool:
         raise SourceError(f"cannot look into {str(path)!r:.200}: {reason}") from error
 
 
-def _by_name(name: AtlasName, source: str | None) -> Origin:
-    """Find an atlas that was asked for by its name."""
-    built_in = phantom.origin(name)
-    if built_in is not None:
-        return built_in
-    if source is None:
-        folder = brainglobe_folder()
-        here = _in_folder(name, folder)
-        try:
-            return here if here is not None else _on_server(name, GIN)
-        except DownloadError as error:
-            raise DownloadError(f"{name} is not in {folder}, and {error}") from error
-    base = _server(source)
-    if base is not None:
-        return _on_server(name, base)
-    folder = _mirror(source)
-    found = _in_folder(name, folder)
-    if found is None:
-        raise _not_there(name, str(folder), _latest_in(folder))
-    return found
-
-
 def brainglobe_folder() -> Path:
     """Return the folder where BrainGlobe's own tools keep atlases on this machine.
 
@@ -265,10 +314,10 @@ def brainglobe_folder() -> Path:
     """
     config = Path(os.environ.get("BRAINGLOBE_CONFIG_DIR") or Path.home() / ".config/brainglobe")
     try:
-        named = read_brainglobe_config(config).get("brainglobe_dir", "")
+        folder = read_brainglobe_config(config).get("brainglobe_dir", "")
     except SourceError:
-        named = ""
-    return _path(named) if named else Path.home() / ".brainglobe"
+        folder = ""
+    return _path(folder) if folder else Path.home() / ".brainglobe"
 
 
 def read_brainglobe_config(path: Path) -> dict[str, str]:
@@ -300,80 +349,6 @@ def read_brainglobe_config(path: Path) -> dict[str, str]:
             f"{file} cannot be read as BrainGlobe's configuration: {one_line(str(error))}"
         ) from error
     return dict(parser["default_dirs"]) if parser.has_section("default_dirs") else {}
-
-
-def _in_folder(name: AtlasName, folder: Path) -> Origin | None:
-    """Return the wanted, or the highest, version of an atlas in a folder of packages."""
-    versions = _versions_in_folder(folder).get(name.name, {})
-    if name.version is not None:
-        versions = {name.version: versions[name.version]} if name.version in versions else {}
-    if not versions:
-        return None
-    version = max(versions)
-    expected = AtlasName(name.name, version)
-    path = versions[version]
-    return FolderOrigin(path, expected) if path.is_dir() else ArchiveOrigin(path, None, expected)
-
-
-def _versions_in_folder(folder: Path) -> dict[str, dict[Version, Path]]:
-    """Return the packages of a folder, by name and version; unpacked ones go first."""
-    found: dict[str, dict[Version, Path]] = {}
-    for path in sorted(folder.glob("*_v*")) if folder.is_dir() else []:
-        ending = next((e for e in _ARCHIVES if path.name.endswith(e)), "")
-        stem, _, version = path.name.removesuffix(ending).rpartition("_v")
-        is_package = path.is_file() if ending else (path / "metadata.json").is_file()
-        try:
-            parsed = Version.parse(version)
-        except PackageError:
-            continue
-        if is_package and (not ending or parsed not in found.get(stem, {})):
-            found.setdefault(stem, {})[parsed] = path
-    return found
-
-
-def _on_server(name: AtlasName, base: str) -> Origin:
-    """Return the wanted, or the latest, version of an atlas on a server."""
-    version = name.version
-    if version is None:
-        try:
-            text = fetch_text(base + LISTING)
-        except DownloadError as error:
-            raise DownloadError(
-                f"{error}; if there is no way to that server, name a folder or another one "
-                "as the source (--source, ATLASDB_SOURCE), or ingest a package's folder or .tar.gz "
-                "file"
-            ) from error
-        listed = _listing(text, base + LISTING)
-        if name.name not in listed:
-            raise _not_there(name, base, listed)
-        version = listed[name.name]
-    found = AtlasName(name.name, version)
-    return UrlOrigin(_archive_on(base, found), found)
-
-
-def _listing(text: str, where: str) -> dict[str, Version]:
-    """Parse BrainGlobe's last_versions.conf; an entry that is no version is passed over."""
-    parser = configparser.ConfigParser(interpolation=None, default_section="")
-    parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
-    listed: dict[str, Version] = {}
-    try:
-        parser.read_string(text)
-        for name, version in parser["atlases"].items():
-            with suppress(PackageError):
-                listed[name] = Version.parse(version)
-    except (configparser.Error, KeyError) as error:
-        page = "an HTML page" if text.lstrip().startswith("<") else "no list of atlases"
-        raise SourceError(f"{where} is {page}: expected BrainGlobe's {LISTING}") from error
-    if not listed and len(parser["atlases"]):
-        raise SourceError(f"{where} is no list of atlases: expected BrainGlobe's {LISTING}")
-    return listed
-
-
-def _not_there(name: AtlasName, where: str, known: Mapping[str, Version]) -> SourceError:
-    """Say that an atlas is not where it was sought."""
-    if name.name in known:
-        return SourceError(f"{name} is not in {where}; there is {name.name}@{known[name.name]}")
-    return SourceError(f"{name} is not in {where}{did_you_mean(name.name, known)}")
 
 
 def _is_url(text: str) -> bool:

@@ -1,0 +1,449 @@
+"""The objects of a component-wise atlas, below a folder or an address: found, fetched, verified.
+
+The one idea: whoever reads an atlas names keys and gets files. Objects of a server are kept in the
+home until the ingest has ended, shared ones for the next atlas too, each with its digest and the
+server's ETag: nothing is downloaded twice, and nothing is used that is not what was downloaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import time
+from abc import ABC, abstractmethod
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Self
+from urllib.parse import quote
+
+from atlasdb.download import Connections
+from atlasdb.errors import ArchiveError, DownloadError, PackageError, SourceError
+from atlasdb.filelock import lock_exclusive
+from atlasdb.sources.buckets import Listed, find_bucket
+from atlasdb.sources.digests import SUMS, Digest, parse_sums, sha256_of
+from atlasdb.wholefile import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from pathlib import Path
+
+    from atlasdb.download import Answer
+    from atlasdb.sources.base import Progress
+    from atlasdb.sources.buckets import Bucket
+
+_AT_ONCE = 16
+_POLL_S = 0.01
+_INDEX = "index.json"
+_OBJECTS = "objects"
+_LARGEST_SMALL = 1 << 28
+_LONGEST_KEY = 1000
+_NO_MD5 = ("aws:kms", "aws:kms:dsse")
+_PARTS = re.compile(r"[^/\\:\0-\x1f]+(?:/[^/\\:\0-\x1f]+)*")
+
+
+def checked_key(key: str) -> str:
+    """Return a key that can be a path below a folder.
+
+    Raises
+    ------
+    PackageError
+        It cannot: it is absolute, or leads outside.
+    """
+    if (
+        len(key) > _LONGEST_KEY
+        or not _PARTS.fullmatch(key)
+        or any(part in {".", ".."} for part in key.split("/"))
+    ):
+        raise PackageError(f"{key!r:.200} is no path below an atlas's folder")
+    return key
+
+
+class Objects(ABC):
+    """The objects below a folder or an address, by their keys."""
+
+    @property
+    @abstractmethod
+    def address(self) -> str:
+        """The folder or address, as a URL that ends in a slash."""
+
+    @abstractmethod
+    def bring(self, keys: Iterable[str], progress: Progress, label: str = "") -> dict[str, Path]:
+        """Return files with the objects, those that are there.
+
+        Parameters
+        ----------
+        keys
+            What is wanted.
+        progress
+            Told of the bytes.
+        label
+            What the step is called; by default it is none of its own.
+
+        Raises
+        ------
+        SourceError
+            One is there and cannot be had, or is not what it should be.
+        """
+
+    @abstractmethod
+    def survey(self, folder: str) -> None:
+        """Learn what there is below a folder, as far as anybody says.
+
+        Parameters
+        ----------
+        folder
+            Without a slash at its end.
+        """
+
+    @abstractmethod
+    def names(self, folder: str) -> frozenset[str] | None:
+        """Return the names of the objects in a folder, None if nobody can say.
+
+        Parameters
+        ----------
+        folder
+            Without a slash at its end.
+        """
+
+    @property
+    @abstractmethod
+    def is_sure_of_absence(self) -> bool:
+        """Whether what is not found is known not to be there."""
+
+    def read(self, key: str, progress: Progress) -> bytes:
+        """Return a small object.
+
+        Raises
+        ------
+        PackageError
+            It is not there, or absurdly large.
+        """
+        path = self.bring([key], progress).get(key)
+        if path is None:
+            raise PackageError(f"{self.address}{key} is missing")
+        if path.stat().st_size > _LARGEST_SMALL:
+            raise PackageError(f"{self.address}{key} is too large to be real")
+        return path.read_bytes()
+
+
+@dataclass(frozen=True)
+class FolderObjects(Objects):
+    """Objects that are files of the user's, used in place.
+
+    Attributes
+    ----------
+    folder
+        The folder.
+    sums
+        Digests by key, from the folder's own list.
+    """
+
+    folder: Path
+    sums: Mapping[str, str]
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Return the objects of a folder."""
+        path = folder / SUMS
+        text = path.read_text("utf-8", errors="replace") if path.is_file() else ""
+        return cls(folder, parse_sums(text))
+
+    @property
+    def address(self) -> str:
+        """The folder as a URL."""
+        return self.folder.absolute().as_uri() + "/"
+
+    @property
+    def is_sure_of_absence(self) -> bool:
+        """Not without a list: BrainGlobe's own tools leave folders half downloaded."""
+        return bool(self.sums)
+
+    def bring(self, keys: Iterable[str], progress: Progress, label: str = "") -> dict[str, Path]:
+        """Return the files themselves."""
+        if label:
+            progress.step(label)
+        found = {}
+        for key in keys:
+            path = self.folder / checked_key(key)
+            if path.is_file():
+                if key in self.sums:
+                    _require(self.sums[key], sha256_of(path), key, self.folder / SUMS)
+                found[key] = path
+            elif key in self.sums:
+                raise PackageError(f"{path} is missing, though {SUMS} names it")
+        return found
+
+    def survey(self, folder: str) -> None:
+        """Do nothing: files are looked at when they are wanted."""
+
+    def names(self, folder: str) -> frozenset[str]:
+        """Return the names of the files."""
+        path = self.folder / checked_key(folder)
+        files = path.iterdir() if path.is_dir() else ()
+        return frozenset(file.name for file in files if file.is_file())
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What is known of an object that was downloaded."""
+
+    bytes: int
+    sha256: str
+    etag: str
+    modified: str
+
+
+class ServerObjects(Objects):
+    """Objects on a server, kept in a folder once they are downloaded.
+
+    Use it in a ``with`` block, which closes the connections and writes down what is kept.
+
+    Parameters
+    ----------
+    base
+        The address, which ends in a slash.
+    folder
+        Where they are kept; made when it is needed.
+    """
+
+    def __init__(self, base: str, folder: Path) -> None:
+        self._base = base
+        self._folder = folder
+        self._connections = Connections(_AT_ONCE)
+        self._bucket: Bucket | None = None
+        self._listed: dict[str, dict[str, Listed]] = {}
+        self._sums: dict[str, str] = {}
+        self._kept: dict[str, _Kept] = {}
+        self._fresh: dict[str, Path | None] = {}
+
+    def __enter__(self) -> Self:
+        self._kept = _read_index(self._folder)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connections.__exit__()
+        with suppress(OSError):
+            _merge_index(
+                self._folder, {k: self._kept[k] for k, path in self._fresh.items() if path}
+            )
+
+    def prepare(self) -> None:
+        """Ask the server what it says of its objects: a listing, digests.
+
+        Raises
+        ------
+        DownloadError
+            It does not answer.
+        """
+        self._bucket = find_bucket(self._connections, self._base)
+        try:
+            answer = self._connections.get(self._base + SUMS, at_most=_LARGEST_SMALL)
+        except DownloadError as error:
+            if error.status is None:
+                raise
+        else:
+            self._sums = parse_sums(answer.content.decode("utf-8", "replace")) if answer else {}
+
+    @property
+    def address(self) -> str:
+        """The address."""
+        return self._base
+
+    @property
+    def is_sure_of_absence(self) -> bool:
+        """Whether the server lists what it has."""
+        return self._bucket is not None or bool(self._sums)
+
+    def survey(self, folder: str) -> None:
+        """Ask for the bucket's listing of a folder, once."""
+        prefix = checked_key(folder) + "/"
+        if self._bucket is not None and self._listing(prefix) is None:
+            self._listed[prefix] = self._bucket.list(self._connections, prefix)
+
+    def names(self, folder: str) -> frozenset[str] | None:
+        """Return the names that the server's listing, or its digests, give."""
+        prefix = checked_key(folder) + "/"
+        self.survey(folder)
+        known: Collection[str] | None = self._listing(prefix)
+        if known is None:
+            known = self._sums or None
+        if known is None:
+            return None
+        below = [key[len(prefix) :] for key in known if key.startswith(prefix)]
+        return frozenset(name for name in below if "/" not in name)
+
+    def bring(self, keys: Iterable[str], progress: Progress, label: str = "") -> dict[str, Path]:
+        """Download what is not there yet, many objects at once."""
+        wanted = [checked_key(key) for key in dict.fromkeys(keys)]
+        missing = [key for key in wanted if key not in self._fresh and self._may_be_there(key)]
+        sizes = [self._size(key) for key in missing]
+        total = None if None in sizes else sum(size or 0 for size in sizes)
+        if label:
+            progress.step(label, total)
+        if missing:
+            (self._folder / _OBJECTS).mkdir(parents=True, exist_ok=True)
+            self._fetch_all(missing, progress)
+        return {key: path for key in wanted if (path := self._fresh.get(key)) is not None}
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Remove objects that no other atlas needs."""
+        for key in keys:
+            self._path(key).unlink(missing_ok=True)
+
+    def _fetch_all(self, keys: list[str], progress: Progress) -> None:
+        """Fetch objects by several threads; the first error ends all."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            waiting = {pool.submit(self._fetched, key): key for key in keys}
+            try:
+                while waiting:
+                    done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        key = waiting.pop(future)
+                        path, size = future.result()
+                        self._fresh[key] = path
+                        progress.advance(size)
+            except BaseException:
+                self._connections.stopping.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+
+    def _fetched(self, key: str) -> tuple[Path | None, int]:
+        """Return the file of an object and its size; None if the server has none such."""
+        path, kept = self._path(key), self._usable(key)
+        listed = self._listed_object(key)
+        if kept is not None and listed is not None and kept.etag == listed.etag:
+            return path, kept.bytes
+        url = self._base + quote(key)
+        answer = self._asked(url, kept, is_promised=listed is not None or key in self._sums)
+        if answer is None:
+            return (None, 0) if kept is None else (path, kept.bytes)
+        sha256 = hashlib.sha256(answer.content).hexdigest()
+        self._verify(key, url, answer, sha256)
+        self._write(path, answer.content)
+        self._kept[key] = _Kept(len(answer.content), sha256, answer.etag, answer.modified)
+        return path, len(answer.content)
+
+    def _asked(self, url: str, kept: _Kept | None, *, is_promised: bool) -> Answer | None:
+        """Ask for an object; None if it is as it was, or not there."""
+        etag, modified = (kept.etag, kept.modified) if kept else ("", "")
+        try:
+            return self._connections.get(url, etag=etag, modified=modified)
+        except DownloadError as error:
+            if not error.is_absence:
+                raise
+            if is_promised:
+                raise DownloadError(f"{error}, though it lists it; try again") from error
+            return None
+
+    def _verify(self, key: str, url: str, answer: Answer, sha256: str) -> None:
+        """Refuse an object that is not what the server says of it elsewhere."""
+        content, listed = answer.content, self._listed_object(key)
+        if self._bucket is not None and listed is None:
+            listed = Listed(len(content), answer.etag)
+        if content.lstrip()[:9].lower() in {b"<!doctype", b"<html>"}:
+            raise DownloadError(f"{url}: the server sends an HTML page, perhaps an error")
+        if content.startswith(b"version https://git-lfs"):
+            raise DownloadError(f"{url}: this is a git-lfs pointer, not the file itself")
+        if key in self._sums:
+            _require(self._sums[key], sha256, url, self._base + SUMS)
+        if listed is None:
+            return
+        changed = "it was damaged on the way, or changed meanwhile; try again"
+        if len(content) != listed.bytes:
+            raise DownloadError(
+                f"{url} has {len(content):,} bytes, but is listed with {listed.bytes:,}: {changed}"
+            )
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        if listed.md5 and answer.encryption not in _NO_MD5 and md5 != listed.md5:
+            raise DownloadError(
+                f"{url} has the MD5 {md5}, but is listed with {listed.md5}: {changed}"
+            )
+
+    def _write(self, path: Path, content: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{secrets.token_hex(6)}.part")
+        try:
+            draft.write_bytes(content)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _usable(self, key: str) -> _Kept | None:
+        """Return what is known of a copy at hand, if it is still what was downloaded."""
+        kept, path = self._kept.get(key), self._path(key)
+        if kept is None or not (kept.etag or kept.modified) or not path.is_file():
+            return None
+        is_whole = path.stat().st_size == kept.bytes and sha256_of(path) == kept.sha256
+        stated = self._sums.get(key, kept.sha256)
+        return kept if is_whole and stated == kept.sha256 else None
+
+    def _path(self, key: str) -> Path:
+        return self._folder / _OBJECTS / key
+
+    def _may_be_there(self, key: str) -> bool:
+        """Whether it is worth asking for an object."""
+        listing = self._listing(key)
+        return listing is None or key in listing
+
+    def _size(self, key: str) -> int | None:
+        listed = self._listed_object(key)
+        return None if listed is None else listed.bytes
+
+    def _listed_object(self, key: str) -> Listed | None:
+        return (self._listing(key) or {}).get(key)
+
+    def _listing(self, key: str) -> dict[str, Listed] | None:
+        """Return the listing that an object or a folder is in, None if none was asked for."""
+        for prefix, listing in self._listed.items():
+            if key.startswith(prefix):
+                return listing
+        return None
+
+
+def _require(wanted: str, found: str, name: str, stated_by: object) -> None:
+    try:
+        Digest(wanted, str(stated_by)).require(found, name)
+    except ArchiveError as error:
+        raise DownloadError(str(error).partition("; if you")[0]) from error
+
+
+def _read_index(folder: Path) -> dict[str, _Kept]:
+    """Return what is known of the objects in a folder."""
+    try:
+        entries = json.loads((folder / _INDEX).read_text("utf-8"))
+        return {str(key): _Kept(**entry) for key, entry in entries.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _merge_index(folder: Path, kept: dict[str, _Kept]) -> None:
+    """Add to what is known of a folder's objects; other processes may do so too."""
+    if not kept:
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        while not lock_exclusive(descriptor):
+            time.sleep(_POLL_S)
+        entries = {key: asdict(entry) for key, entry in (_read_index(folder) | kept).items()}
+        with replacing(folder / _INDEX) as file:
+            file.write(json.dumps(entries).encode())
+    finally:
+        os.close(descriptor)
+
+
+def slug(base: str) -> str:
+    """Return a name for a folder that belongs to an address.
+
+    Raises
+    ------
+    SourceError
+        It is no address.
+    """
+    host = re.sub(r"[^A-Za-z0-9.-]+", "_", base.partition("://")[2].partition("/")[0])
+    if not host:
+        raise SourceError(f"{base!r:.200} is no address")
+    return f"{host[:80]}-{hashlib.sha256(base.encode('utf-8', 'replace')).hexdigest()[:8]}"
