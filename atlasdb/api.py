@@ -17,6 +17,7 @@ from atlasdb.queries import load
 from atlasdb.structure_queries import StructureQueries
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from atlasdb.names import AtlasName
     from atlasdb.session import AtlasSession
     from atlasdb.sources.base import Progress
+    from atlasdb.updating import UpdateReport
     from atlasdb.verify import CheckResult
     from atlasdb.voxels import AtlasVoxels
 
@@ -69,16 +71,108 @@ class Database(StructureQueries):
         atlas: str,
         *,
         source: str | None = None,
+        sha256: str | None = None,
+        meshes: bool = True,
+        reference: bool = True,
         force: bool = False,
         strict: bool = False,
         progress: Progress | None = None,
     ) -> IngestReport:
-        """Put an atlas into the database; see `atlasdb.ingest.ingest`."""
+        """Put an atlas into the database; see `atlasdb.ingest.ingest`.
+
+        Parameters
+        ----------
+        atlas, source, sha256, force, strict, progress
+            See there.
+        meshes
+            Whether the meshes are wanted. `fetch_meshes` gets them later where the source gives
+            single ones.
+        reference
+            Whether the reference and the additional references are wanted.
+        """
         from atlasdb.ingest import ingest  # with tifffile and requests
+        from atlasdb.sources.base import Selection
 
         return ingest(
-            self.home, atlas, source=source, force=force, strict=strict, progress=progress
+            self.home,
+            atlas,
+            source=source,
+            sha256=sha256,
+            selection=Selection(meshes=meshes, references=reference),
+            force=force,
+            strict=strict,
+            progress=progress,
         )
+
+    def update(
+        self,
+        atlas: str | None = None,
+        *,
+        source: str | None = None,
+        prune: bool = False,
+        strict: bool = False,
+        progress: Progress | None = None,
+    ) -> list[UpdateReport]:
+        """Ingest later versions beside those that are there; see `atlasdb.updating.update`."""
+        from atlasdb.updating import update  # with tifffile and requests
+
+        return update(
+            self.home, atlas, source=source, prune=prune, strict=strict, progress=progress
+        )
+
+    def fetch_meshes(
+        self,
+        atlas: str,
+        structures: Sequence[str | int] | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> list[int]:
+        """Get meshes that the ingest left out; see `atlasdb.mesh_fetching.fetch_meshes`.
+
+        Parameters
+        ----------
+        atlas
+            ``NAME`` or ``NAME@VERSION``.
+        structures
+            Acronyms or ids; all that have no mesh by default.
+        progress
+            Told of steps and bytes.
+
+        Returns
+        -------
+        list of int
+            The ids of the structures that have got a mesh.
+        """
+        from atlasdb.mesh_fetching import fetch_meshes  # with requests
+
+        ids = None if structures is None else self.structure_ids(atlas, structures)
+        return fetch_meshes(self.home, atlas, ids, progress=progress)
+
+    def available(self, source: str | None = None) -> pa.Table:
+        """Return the atlases that a source offers, beside those in the database.
+
+        Parameters
+        ----------
+        source
+            See `atlasdb.sources.locate`; by default BrainGlobe's servers, and its folder on this
+            machine.
+
+        Returns
+        -------
+        pyarrow.Table
+            A row for each atlas and place: ``atlas``, ``latest`` (its last version there),
+            ``place``, ``format``, ``ingested`` (the versions in the database), ``is_current``
+            (whether the database has nothing older of that format; NULL if it has nothing of it),
+            ``listed_at`` (UTC, when the place said so; NULL for a folder).
+
+        Raises
+        ------
+        SourceError
+            No place of the source can be asked, nor could be before.
+        """
+        from atlasdb.catalogue import catalogue, offer_rows  # with requests
+
+        return offer_rows(catalogue(self.home, source))
 
     def remove(self, atlas: str) -> AtlasName:
         """Remove one version of an atlas with its files; see `atlasdb.ingest.remove`."""

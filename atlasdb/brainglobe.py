@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from atlasdb.atlas import Atlas
 from atlasdb.atlas.opening import open_record
-from atlasdb.database import reading
 from atlasdb.errors import (
-    DownloadError,
     HomeError,
     HomeNotFoundError,
     SourceError,
@@ -27,12 +25,15 @@ from atlasdb.names import AtlasName, Version
 from atlasdb.progress import Calling, Interrupted, progress_shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from rich.table import Table
 
+    from atlasdb.catalogue import Catalogue, Offer
+
 _WIDEST = 10_000
 _NARROWEST_PATH = 24
+_FRESH_FOR_S = 3600.0
 _VERSION = re.compile(r"\d+\.\d+")
 
 
@@ -51,8 +52,8 @@ class BrainGlobeAtlas(Atlas):
     interm_download_dir
         Where the archive lies while it is downloaded; in the database's folder by default.
     check_latest
-        Ask BrainGlobe's server whether there is a newer version, and say so on stderr; nothing is
-        said, and nothing fails, without a network.
+        Ask BrainGlobe's server, once an hour at most, whether there is a newer version, and say so
+        on stderr; nothing is said, and nothing fails, without a network.
     config_dir
         BrainGlobe's ``bg_config.conf``, or the folder with it: gives `brainglobe_dir` and
         `interm_download_dir` where they are not given.
@@ -126,7 +127,7 @@ class BrainGlobeAtlas(Atlas):
             record = open_record(where, str(name))
         super().__init__(record)
         if check_latest:
-            self.check_latest_version()
+            self._check_latest(print_warning=True, fresh_for_s=_FRESH_FOR_S)
 
     def _state(self) -> dict[str, Any]:
         # A function may be one that cannot be sent.
@@ -145,24 +146,20 @@ class BrainGlobeAtlas(Atlas):
 
     @property
     def remote_version(self) -> tuple[int, int] | None:
-        """The latest version on the server, which is asked; None offline, or if it has none."""
-        from atlasdb.sources import latest_versions
+        """The latest version on the server, which is asked; None offline, or if it has none.
 
-        try:
-            latest = latest_versions(self._source, patient=False).get(self.atlas_name)
-        except SourceError:
-            return None
-        return None if latest is None else (latest.major, latest.minor)
+        Versions are those of this atlas's format: archives, or components.
+        """
+        offer = self._offer()
+        return None if offer is None else (offer.latest.major, offer.latest.minor)
 
     @property
     def remote_url(self) -> str | None:
-        """The address of the latest version's archive; None offline, or if there is none."""
-        from atlasdb.sources import archive_address
-
-        version = self.remote_version
-        if version is None:
+        """The address of the latest version's archive, or manifest; None if there is none."""
+        offer = self._offer()
+        if offer is None:
             return None
-        return archive_address(AtlasName(self.atlas_name, Version(*version)), self._source)
+        return offer.place.address(AtlasName(self.atlas_name, offer.latest))
 
     def check_latest_version(self, print_warning: bool = True) -> bool | None:
         """Return whether there is no later version on the server, None if that is not known.
@@ -172,23 +169,39 @@ class BrainGlobeAtlas(Atlas):
         print_warning
             Say on stderr that there is one, and the command that fetches it.
         """
+        return self._check_latest(print_warning, fresh_for_s=0.0)
+
+    def _check_latest(self, print_warning: bool, fresh_for_s: float) -> bool | None:
         from atlasdb.sources import is_built_in
 
         if is_built_in(AtlasName(self.atlas_name)):
             return None
-        latest = self.remote_version
-        if latest is None:
+        offer = self._offer(fresh_for_s)
+        if offer is None:
             return None
-        if latest <= self.local_version:
+        if offer.latest <= Version(*self.local_version):
             return True
         if print_warning:
-            newer = f"{self.atlas_name}@{Version(*latest)}"
+            newer = f"{self.atlas_name}@{offer.latest}"
             print(
                 f"{self.atlas_name}@{self.version} is not the latest version: "
                 f"`atlasdb ingest {newer}` fetches {newer}",
                 file=sys.stderr,
             )
         return False
+
+    def _offer(self, fresh_for_s: float = 0.0) -> Offer | None:
+        """Return the latest version that is offered in this atlas's format."""
+        from atlasdb.catalogue import catalogue  # with requests
+
+        try:
+            known = catalogue(
+                self._record.home, self._source, patient=False, fresh_for_s=fresh_for_s
+            )
+        except (SourceError, HomeError):
+            return None
+        offer = known.latest(self.atlas_name, self._record.source_format)
+        return None if offer is None or offer.is_stale else offer
 
 
 def show_atlases(
@@ -201,7 +214,8 @@ def show_atlases(
     """Print the atlases in the database, and those that can be ingested.
 
     The columns are name, downloaded (in the database), updated (no later version is known), local
-    version and latest version. Without a network it shows what is in the database, and says so.
+    version and latest version: the one that an ingest by name takes. Offline it shows what the
+    servers said the last time, and says how long ago that was.
 
     Parameters
     ----------
@@ -212,32 +226,26 @@ def show_atlases(
     home
         The database's folder; the user's own by default.
     source
-        Where latest versions are asked for; BrainGlobe's server by default.
+        Where latest versions are asked for; see `atlasdb.sources.locate`.
     """
     from rich.console import Console
     from rich.measure import Measurement
     from rich.panel import Panel
     from rich.text import Text
 
-    from atlasdb.sources import latest_versions
+    from atlasdb.catalogue import catalogue
 
     place = Home.resolve(home)
-    local = _local_atlases(place)
-    latest: Mapping[str, Version] = {}
-    note = f"Downloaded are those in the database {place.folder}."
-    try:
-        latest = latest_versions(source, patient=False)
-    except SourceError as error:
-        reason = "no answer" if isinstance(error, DownloadError) else "no list of atlases"
-        note = f"Latest versions are not known: {reason} from the server. {note}"
-    table = _table_of(local, latest, show_local_path=show_local_path)
+    known = catalogue(place, source, patient=False)
+    table = _table_of(known, show_local_path=show_local_path)
     console = Console(width=int(table_width), highlight=False)
     panel = Panel.fit(table, title="Atlases")
     # Wider than asked for rather than without a column.
     least = Measurement.get(console, console.options.update(width=_WIDEST), panel).minimum
     console.width = max(int(table_width), least)
     console.print(panel)
-    console.print(Text(note), soft_wrap=True)
+    notes = [f"Downloaded are those in the database {place.folder}.", *known.listings.notes()]
+    console.print(Text("\n".join(notes)), soft_wrap=True)
 
 
 def _full_name(atlas_name: object, version: str | tuple[int, int] | None) -> AtlasName:
@@ -319,29 +327,7 @@ def _ingest(
             raise type(error)(f"{name} is not in {packages}{has}; {error}") from None
 
 
-def _local_atlases(home: Home) -> dict[str, list[tuple[Version, str]]]:
-    """Return the versions of each atlas in a home, highest first, with their folders."""
-    if not home.has_database():
-        return {}
-    with reading(home) as connection:
-        rows = connection.execute(
-            "SELECT a.name, a.version, parse_dirpath(v.path) FROM main.atlas AS a "
-            "JOIN main.volume AS v ON v.atlas_id = a.atlas_id AND v.kind = 'annotation' "
-            "ORDER BY a.name, a.version_major DESC, a.version_minor DESC"
-        ).fetchall()
-    atlases: dict[str, list[tuple[Version, str]]] = {}
-    for name, version, folder in rows:
-        path = str(home.folder / folder)
-        atlases.setdefault(name, []).append((Version.parse(version), path))
-    return atlases
-
-
-def _table_of(
-    local: Mapping[str, list[tuple[Version, str]]],
-    latest: Mapping[str, Version],
-    *,
-    show_local_path: bool,
-) -> Table:
+def _table_of(known: Catalogue, *, show_local_path: bool) -> Table:
     """Return the table of `show_atlases`: what is in the database first, each by name."""
     from rich.table import Table
     from rich.text import Text
@@ -352,19 +338,20 @@ def _table_of(
         table.add_column(title, justify="center", no_wrap=title != "Local version")
     if show_local_path:
         table.add_column("Local path", overflow="fold", min_width=_NARROWEST_PATH)
-    for name in (*sorted(local), *sorted(latest.keys() - local.keys())):
-        versions = local.get(name, [])
-        newest = latest.get(name)
-        current = "" if not versions or newest is None else _mark(versions[0][0] >= newest)
+    here, offered = known.ingested, known.best()
+    for name in (*sorted(here), *sorted(offered.keys() - here.keys())):
+        versions = here.get(name, [])
+        offer = (known.latest(name, versions[0].format) if versions else None) or offered.get(name)
+        current = "" if offer is None or offer.is_current is None else _mark(offer.is_current)
         cells: list[Any] = [
             name,
             _mark(True) if versions else "",
             current,
-            ", ".join(str(version) for version, _ in versions),
-            "" if newest is None else str(newest),
+            ", ".join(str(atlas.version) for atlas in versions),
+            "" if offer is None else str(offer.latest),
         ]
         if show_local_path:
-            cells.append("\n".join(path for _, path in versions))
+            cells.append("\n".join(atlas.folder for atlas in versions))
         table.add_row(*map(Text, cells))
     return table
 

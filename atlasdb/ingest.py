@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from atlasdb import rows
 from atlasdb.database import find_atlas, present, reading, sweep, writing
 from atlasdb.errors import (
+    DownloadError,
+    HierarchyError,
     PackageError,
     SourceError,
     StrictError,
@@ -26,18 +28,21 @@ from atlasdb.names import AtlasName
 from atlasdb.prepare import Prepared, prepare
 from atlasdb.queries import quoted
 from atlasdb.sources import locate, named
-from atlasdb.sources.base import NoProgress
+from atlasdb.sources.base import EVERYTHING, NoProgress
+from atlasdb.sources.components import FORMAT as COMPONENTS
+from atlasdb.sources.components import SHARED
 from atlasdb.views import create_atlas_views
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     import duckdb
+    import pyarrow as pa
 
     from atlasdb.findings import Finding
     from atlasdb.home import Home
-    from atlasdb.sources.base import Metadata, Progress, SourceAtlas
+    from atlasdb.sources.base import Metadata, Origin, Progress, Selection, SourceAtlas
 
 TABLES = (
     "structure",
@@ -84,11 +89,16 @@ def ingest(
     *,
     source: str | None = None,
     downloads: Path | None = None,
+    sha256: str | None = None,
+    selection: Selection = EVERYTHING,
     force: bool = False,
     strict: bool = False,
     progress: Progress | None = None,
 ) -> IngestReport:
     """Put an atlas into a home.
+
+    Two processes that ingest the same atlas at once do the work once: the other one waits, and then
+    finds it there.
 
     Parameters
     ----------
@@ -99,7 +109,12 @@ def ingest(
     source
         Where a name is sought (see `atlasdb.sources.locate`).
     downloads
-        Where an archive lies while it is downloaded; in the home by default.
+        Where archives and components lie while they are downloaded; in the home by default.
+    sha256
+        The archive's digest, if it is known; by default what the mirror's own list says, or what
+        an archive from the same address had before.
+    selection
+        Whether meshes and references are wanted.
     force
         Ingest it again, in place of the same version, if it is there.
     strict
@@ -128,20 +143,55 @@ def ingest(
             sweep(home)
             return IngestReport(there, "present")
     progress = progress or NoProgress()
-    origin = locate(atlas, source=source, downloads=downloads)
-    with home.staging() as staging:
-        package_folder = staging / "package"
-        package_folder.mkdir()
-        opened = origin.open(package_folder, progress)
-        name = _checked_identity(opened.metadata, origin.expected)
-        if not force and present(home, name) is not None:
-            sweep(home)
-            return IngestReport(name, "present")
-        prepared = prepare(opened, staging, progress)
-        if strict:
-            _refuse_warnings(name, prepared.findings)
-        progress.step("writing the database")
-        status = _commit(home, name, opened, prepared, force=force)
+    origin = locate(
+        atlas,
+        source=source,
+        downloads=downloads or home.folder / "downloads",
+        sha256=sha256,
+        earlier=lambda url: _earlier_digest(home, url),
+        progress=progress,
+    )
+    with (
+        home.staging() as staging,
+        home.working_on(str(origin.expected or origin.description), waiting=progress.note),
+    ):
+        if origin.expected is not None and not force:
+            there = present(home, origin.expected)
+            if there is not None:
+                return IngestReport(there, "present")
+        try:
+            report = _ingest(home, origin, staging, selection, progress, force, strict)
+        except DownloadError:
+            raise  # what came so far is gone on with
+        except (SourceError, HierarchyError):
+            origin.clean_up()
+            raise
+        origin.clean_up()
+    return report
+
+
+def _ingest(
+    home: Home,
+    origin: Origin,
+    staging: Path,
+    selection: Selection,
+    progress: Progress,
+    force: bool,
+    strict: bool,
+) -> IngestReport:
+    """Open, prepare and commit what was located."""
+    package_folder = staging / "package"
+    package_folder.mkdir()
+    opened = origin.open(package_folder, progress, selection)
+    name = _checked_identity(opened.metadata, origin.expected)
+    if not force and present(home, name) is not None:
+        sweep(home)
+        return IngestReport(name, "present")
+    prepared = prepare(opened, staging, progress, selection)
+    if strict:
+        _refuse_warnings(name, prepared.findings)
+    progress.step("writing the database")
+    status = _commit(home, name, opened, prepared, selection, force=force)
     if status == "present":
         return IngestReport(name, "present")
     return IngestReport(
@@ -152,6 +202,17 @@ def ingest(
         meshes=len(prepared.meshes),
         findings=prepared.findings,
     )
+
+
+def _earlier_digest(home: Home, url: str) -> str | None:
+    """Return the digest that an archive from an address had when it was ingested."""
+    if not home.has_database():
+        return None
+    with reading(home) as connection:
+        rows = connection.execute(
+            "SELECT source_sha256 FROM main.atlas WHERE source_url = ?", [url]
+        ).fetchall()
+    return rows[0][0] if rows else None
 
 
 def remove(home: Home, atlas: str) -> AtlasName:
@@ -180,6 +241,11 @@ def remove(home: Home, atlas: str) -> AtlasName:
         atlas_id, name = find_atlas(connection, atlas)
         _delete_rows(connection, atlas_id)
         create_atlas_views(connection, name.name)
+        kept = connection.execute(
+            "SELECT count(*) FROM main.atlas WHERE source_format = ?", [COMPONENTS]
+        ).fetchall()[0][0]
+    if not kept:
+        home.remove_download(SHARED)
     return name
 
 
@@ -205,7 +271,13 @@ def _refuse_warnings(name: AtlasName, findings: Iterable[Finding]) -> None:
 
 
 def _commit(
-    home: Home, name: AtlasName, source: SourceAtlas, prepared: Prepared, *, force: bool
+    home: Home,
+    name: AtlasName,
+    source: SourceAtlas,
+    prepared: Prepared,
+    selection: Selection,
+    *,
+    force: bool,
 ) -> Literal["ingested", "replaced", "present"]:
     """Name the blob folders and insert the rows, in one step for readers."""
     parts = (name.name, str(name.version), secrets.token_hex(6))
@@ -219,14 +291,15 @@ def _commit(
             if old_id is not None and not force:
                 raise _PresentError
             for staged, relative in folders.items():
-                _move_folder(staged, home.folder / relative)
+                move_folder(staged, home.folder / relative)
             tables = prepared.tables | {
                 "volume": rows.volume_rows(prepared.volumes, folders[prepared.volumes_folder]),
                 "mesh": rows.mesh_rows(prepared.meshes, folders[prepared.meshes_folder]),
             }
             if old_id is not None:
                 _delete_rows(connection, old_id)
-            _insert(connection, old_id, _atlas_row(name, source, prepared), tables)
+            row = _atlas_row(name, source, prepared) | {"left_out": [*selection.left_out] or None}
+            _insert(connection, old_id, row, tables)
             create_atlas_views(connection, name.name)
     except _PresentError:
         return "present"
@@ -257,7 +330,7 @@ def _existing_id(connection: duckdb.DuckDBPyConnection, name: AtlasName) -> int 
         return None
 
 
-def _move_folder(staged: Path, target: Path) -> None:
+def move_folder(staged: Path, target: Path) -> None:
     """Give a staged folder its place in the home."""
     target.parent.mkdir(parents=True, exist_ok=True)
     staged.rename(target)
@@ -289,6 +362,13 @@ def _insert(
         f"INSERT INTO main.atlas ({columns}) VALUES ({values})",  # noqa: S608 (our own names)
         list(row.values()),
     )
+    insert_rows(connection, atlas_id, tables)
+
+
+def insert_rows(
+    connection: duckdb.DuckDBPyConnection, atlas_id: int, tables: Mapping[str, pa.Table]
+) -> None:
+    """Insert rows of an atlas, by the tables that they go into."""
     for table, content in tables.items():
         columns = ", ".join(map(quoted, content.column_names))
         connection.register("_rows", content)

@@ -20,23 +20,27 @@ from atlasdb.findings import Finding
 from atlasdb.home import sync_file, sync_folder
 from atlasdb.meshes import MeshCounts, count_mesh, reorient_mesh
 from atlasdb.runs import LEFT, NEITHER, RIGHT, find_extents, find_runs, rank_labels, rank_slabs
+from atlasdb.sources.base import EVERYTHING
 from atlasdb.space import STANDARD, Reorientation, first_left_index
 from atlasdb.volumes import Blob, write_contiguous, write_mapped, write_volume
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from atlasdb.runs import Extents, RankedLabels, Runs
-    from atlasdb.sources.base import Progress, SourceAtlas
+    from atlasdb.sources.base import Progress, Selection, SourceAtlas
 
 _DTYPES = {"annotation": "uint32", "hemispheres": "uint8"}
 _REFERENCE_DTYPE = "uint16"
 _RESERVED = frozenset({"annotation", "annotation.ranks", "ranks", "reference", "hemispheres"})
 _ASYMMETRY = 0.1
+
+MESHES_LEFT_OUT = Finding("parts_left_out", "meshes were left out")
+"""Says of an atlas that its meshes can be fetched later."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,9 @@ class Prepared:
     findings: tuple[Finding, ...]
 
 
-def prepare(source: SourceAtlas, staging: Path, progress: Progress) -> Prepared:
+def prepare(
+    source: SourceAtlas, staging: Path, progress: Progress, selection: Selection = EVERYTHING
+) -> Prepared:
     """Check an atlas, compute its ranks, runs and extents, and write its files.
 
     Parameters
@@ -79,6 +85,8 @@ def prepare(source: SourceAtlas, staging: Path, progress: Progress) -> Prepared:
         A private folder on the home's file system.
     progress
         Told of the steps.
+    selection
+        Whether meshes and references are wanted.
 
     Raises
     ------
@@ -90,8 +98,8 @@ def prepare(source: SourceAtlas, staging: Path, progress: Progress) -> Prepared:
     meshes_folder.mkdir()
     progress.step("volumes and meshes")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        mesh_work = pool.submit(_prepare_meshes, source, meshes_folder)
-        reference_work = pool.submit(_prepare_references, source, volumes_folder)
+        mesh_work = pool.submit(_prepare_meshes, source, meshes_folder, selection)
+        reference_work = pool.submit(_prepare_references, source, volumes_folder, selection)
         annotation = _prepare_annotation(source, volumes_folder)
         meshes, mesh_findings = mesh_work.result()
         references, reference_findings = reference_work.result()
@@ -141,7 +149,7 @@ def _prepare_annotation(source: SourceAtlas, folder: Path) -> _Annotation:
     turn = Reorientation.between(source.metadata.orientation)
     raw = source.volume("annotation")
     if raw is None:
-        raise PackageError("annotation.tiff is missing from the package")
+        raise PackageError("the annotation is missing")
     findings = _dtype_findings("annotation", raw)
     volume = turn.volume(_as_integers(raw))
     hemispheres, hemisphere_findings = _hemispheres(source, turn, volume.shape)
@@ -171,13 +179,13 @@ def _as_integers(volume: NDArray[Any]) -> NDArray[Any]:
     """Return label values as integers that fit 63 bits, or refuse them."""
     if volume.dtype.kind in "iu":
         if volume.dtype == np.uint64 and volume.size and volume.max() > np.iinfo(np.int64).max:
-            raise PackageError("annotation.tiff has label values over 2**63 - 1")
+            raise PackageError("the annotation has label values over 2**63 - 1")
         return volume
     with np.errstate(invalid="ignore"):  # NaN becomes something that differs from it
         integers = volume.astype(np.int64) if volume.dtype.kind in "fb" else None
     if integers is None or not np.array_equal(integers, volume):
         raise PackageError(
-            f"annotation.tiff must hold integers, found {volume.dtype.name} with other values"
+            f"the annotation must hold integers, found {volume.dtype.name} with other values"
         )
     return integers
 
@@ -192,14 +200,16 @@ def _hemispheres(
         missing = [] if source.metadata.symmetric else [Finding("hemispheres_missing", str(error))]
         return None, [Finding("volume_shape", f"{error}; left out"), *missing]
     if raw is None:
-        detail = "declared asymmetric, but hemispheres.tiff is missing; the midline is used"
+        detail = "declared asymmetric, but there is no hemisphere volume; the midline is used"
         return None, [] if source.metadata.symmetric else [Finding("hemispheres_missing", detail)]
     volume = turn.volume(raw)
     findings = _dtype_findings("hemispheres", raw)
     known = np.isin(volume, (LEFT, RIGHT, NEITHER))
     if not known.all():
         found = listing(np.unique(volume[~known]).tolist())
-        detail = f"hemispheres.tiff has {found} in {np.count_nonzero(~known):,} voxels, taken as 0"
+        detail = (
+            f"the hemisphere volume has {found} in {np.count_nonzero(~known):,} voxels, taken as 0"
+        )
         findings.append(Finding("hemisphere_values", detail))
     sides = np.where(known, volume, NEITHER).astype(np.uint8)
     if not source.metadata.symmetric:
@@ -207,13 +217,19 @@ def _hemispheres(
     rule = np.where(np.arange(shape[2]) < first_left_index(shape[2]), RIGHT, LEFT)
     different = np.count_nonzero((sides != rule) & (sides != NEITHER))
     if different:
-        detail = f"{different:,} voxels of hemispheres.tiff are not on their side of the midline"
+        detail = (
+            f"{different:,} voxels of the hemisphere volume are not on their side of the midline"
+        )
         findings.append(Finding("hemispheres_disagree", f"{detail}; the midline is used"))
     return None, findings
 
 
-def _prepare_references(source: SourceAtlas, folder: Path) -> tuple[list[Blob], list[Finding]]:
+def _prepare_references(
+    source: SourceAtlas, folder: Path, selection: Selection
+) -> tuple[list[Blob], list[Finding]]:
     """Write the reference and the additional references."""
+    if not selection.references:
+        return [], [Finding("parts_left_out", "references were left out")]
     turn = Reorientation.between(source.metadata.orientation)
     additional = source.metadata.additional_references
     if _RESERVED & {name.lower() for name in additional} or len(
@@ -231,56 +247,36 @@ def _prepare_references(source: SourceAtlas, folder: Path) -> tuple[list[Blob], 
             findings.append(Finding("volume_shape", f"{error}; left out"))
             continue
         if volume is None:
-            findings.append(Finding("volume_missing", f"{kind}.tiff is not in the package"))
+            findings.append(Finding("volume_missing", f"there is no {kind}"))
             continue
         if volume.dtype.kind not in "iufb":
-            raise PackageError(f"{kind}.tiff must hold numbers, found {volume.dtype.name}")
+            raise PackageError(f"{kind} must hold numbers, found {volume.dtype.name}")
         findings += _dtype_findings(kind, volume)
         blobs.append(write_mapped(folder / f"{kind}.tiff", turn.volume(volume), kind=kind))
     return blobs, findings
 
 
 def _prepare_meshes(
-    source: SourceAtlas, folder: Path
+    source: SourceAtlas, folder: Path, selection: Selection
 ) -> tuple[dict[int, tuple[MeshCounts, int]], list[Finding]]:
     """Put the meshes of known structures into the folder, durably, and count what is in them."""
-    findings: list[Finding] = []
-    meshes: dict[int, tuple[MeshCounts, int]] = {}
+    if not selection.meshes:
+        return {}, [MESHES_LEFT_OUT]
     known = set(source.structures.hierarchy.ids.tolist())
-    for structure_id in sorted(source.meshes.keys() - known):
-        detail = f"{structure_id}.obj belongs to no structure; left out"
-        findings.append(Finding("mesh_without_structure", detail))
-    wanted = sorted(source.meshes.keys() & known)
+    findings = [
+        Finding("mesh_without_structure", f"{i}.obj belongs to no structure; left out")
+        for i in sorted(source.meshes.keys() - known)
+    ]
     turn = Reorientation.between(source.metadata.orientation)
     extent = np.multiply(source.metadata.shape, source.metadata.resolution_um)
-
-    def place(structure_id: int) -> MeshCounts:
-        path, target = source.meshes[structure_id], folder / f"{structure_id}.obj"
-        try:
-            counts = count_mesh(path)
-        except PackageError:
-            return MeshCounts(0, 0)
-        if not turn.is_identity:
-            reorient_mesh(path, target, turn, extent.tolist())
-        elif source.owns_files:
-            path.replace(target)
-        else:
-            shutil.copyfile(path, target)
-        sync_file(target)
-        return counts
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for structure_id, counts in zip(wanted, pool.map(place, wanted), strict=True):
-            if all(counts):
-                size = (folder / f"{structure_id}.obj").stat().st_size
-                meshes[structure_id] = (counts, size)
-            else:
-                detail = f"{structure_id}.obj has no faces, or cannot be parsed; left out"
-                findings.append(Finding("mesh_unreadable", detail, structure_id))
-    sync_folder(folder)
+    wanted = {i: source.meshes[i] for i in sorted(source.meshes.keys() & known)}
+    meshes, unreadable = place_meshes(
+        wanted, folder, turn, extent.tolist(), owns_files=source.owns_files
+    )
+    findings += unreadable
     structures = source.structures
     findings += [
-        Finding("mesh_missing", f"{acronym} has no mesh", structure_id)
+        mesh_missing(structure_id, acronym)
         for structure_id, acronym in zip(
             structures.hierarchy.ids.tolist(), structures.acronyms, strict=True
         )
@@ -289,12 +285,75 @@ def _prepare_meshes(
     return meshes, findings
 
 
+def mesh_missing(structure_id: int, acronym: str) -> Finding:
+    """Return the finding that a structure has no mesh."""
+    return Finding("mesh_missing", f"{acronym} has no mesh", structure_id)
+
+
+def place_meshes(
+    files: Mapping[int, Path],
+    folder: Path,
+    turn: Reorientation,
+    extent_um: Sequence[float],
+    *,
+    owns_files: bool,
+) -> tuple[dict[int, tuple[MeshCounts, int]], list[Finding]]:
+    """Put mesh files into a folder as the home keeps them, durably, and count what is in them.
+
+    Parameters
+    ----------
+    files
+        OBJ files by structure id, microns, in the source's axis order.
+    folder
+        Where to.
+    turn
+        From the source's orientation to the home's.
+    extent_um
+        The extent of the source's volumes along their own axes.
+    owns_files
+        Whether the files may be moved.
+
+    Returns
+    -------
+    meshes, findings
+        Counts and bytes by structure id; files that are no meshes, which are left out.
+    """
+
+    def place(structure_id: int) -> MeshCounts:
+        path, target = files[structure_id], folder / f"{structure_id}.obj"
+        try:
+            counts = count_mesh(path)
+        except PackageError:
+            return MeshCounts(0, 0)
+        if not turn.is_identity:
+            reorient_mesh(path, target, turn, extent_um)
+        elif owns_files:
+            path.replace(target)
+        else:
+            shutil.copyfile(path, target)
+        sync_file(target)
+        return counts
+
+    findings: list[Finding] = []
+    meshes: dict[int, tuple[MeshCounts, int]] = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for structure_id, counts in zip(files, pool.map(place, files), strict=True):
+            if all(counts):
+                size = (folder / f"{structure_id}.obj").stat().st_size
+                meshes[structure_id] = (counts, size)
+            else:
+                detail = f"{structure_id}.obj has no faces, or cannot be parsed; left out"
+                findings.append(Finding("mesh_unreadable", detail, structure_id))
+    sync_folder(folder)
+    return meshes, findings
+
+
 def _dtype_findings(kind: str, volume: NDArray[Any]) -> list[Finding]:
     """Report a volume whose type is not the one that BrainGlobe's format has for it."""
     expected = _DTYPES.get(kind, _REFERENCE_DTYPE)
     if volume.dtype.name == expected:
         return []
-    return [Finding("unexpected_dtype", f"{kind}.tiff is {volume.dtype.name}, not {expected}")]
+    return [Finding("unexpected_dtype", f"{kind} is {volume.dtype.name}, not {expected}")]
 
 
 def _source_findings(source: SourceAtlas, turn: Reorientation) -> Iterator[Finding]:

@@ -52,7 +52,8 @@ def atlas_of(random: RandomAtlas) -> Atlas:
     vars(filled).update(ranks=data.ranks, sides=data.sides)
     metadata = {"name": "random", "species": "none", "symmetric": data.symmetric}
     credit = AtlasCredits(data.name, "none", "", "", data.grid.resolution_um, False)
-    return Atlas(AtlasRecord(Home(Path()), filled, {}, metadata, credit, Leases([])))
+    record = AtlasRecord(Home(Path()), filled, {}, metadata, credit, "brainglobe-tiff", Leases([]))
+    return Atlas(record)
 
 
 @settings(deadline=None, max_examples=150)

@@ -188,18 +188,18 @@ DUPLICATES = structures((*TREE, (15, "cm", 997)))
         ),
         (
             SmallAtlas(annotation=labels().astype(np.int32)),
-            [("unexpected_dtype", None, "annotation.tiff is int32, not uint32")],
+            [("unexpected_dtype", None, "annotation is int32, not uint32")],
         ),
         (
             SmallAtlas(additional_references=["nissl", "lost"], volumes={"nissl": np.zeros((2, 2, 2), np.uint8)}),
             [
                 ("volume_shape", None, r"nissl.tiff has shape \(2, 2, 2\), but metadata.json says \(4, 3, 7\); left"),
-                ("volume_missing", None, "lost.tiff is not in the package"),
+                ("volume_missing", None, "there is no lost"),
             ],
         ),
         (
             SmallAtlas(symmetric=False),
-            [("hemispheres_missing", None, "hemispheres.tiff is missing; the midline is used")],
+            [("hemispheres_missing", None, "there is no hemisphere volume; the midline is used")],
         ),
         (
             SmallAtlas(symmetric=False, volumes={"hemispheres": np.ones((2, 3, 7), np.uint8)}),
@@ -212,12 +212,12 @@ DUPLICATES = structures((*TREE, (15, "cm", 997)))
             SmallAtlas(symmetric=False, volumes={"hemispheres": np.full(SHAPE, 3, np.uint16)}),
             [
                 ("hemisphere_values", None, "has 3 in 84 voxels, taken as 0"),
-                ("unexpected_dtype", None, "hemispheres.tiff is uint16, not uint8"),
+                ("unexpected_dtype", None, "hemispheres is uint16, not uint8"),
             ],
         ),
         (
             SmallAtlas(volumes={"hemispheres": np.ones(SHAPE, np.uint8)}),
-            [("hemispheres_disagree", None, "36 voxels of hemispheres.tiff are not on their side")],
+            [("hemispheres_disagree", None, "36 voxels of the hemisphere volume are not on their side")],
         ),
         (
             SmallAtlas(structures=structures((*((997, "brain", None),), *TREE[1:]))),

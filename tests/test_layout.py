@@ -21,9 +21,10 @@ PACKAGE = PROJECT / "atlasdb"
 LAYERS = (
     ("errors",),
     ("filelock", "findings", "hierarchy", "names", "space", "wholefile"),
-    ("citations", "runs", "structures"),
+    ("citations", "structures"),
+    ("runs",),
     ("volumes", "meshes.plain", "meshes.surfaces"),
-    ("meshes.obj",),
+    ("meshes.draco", "meshes.obj"),
     ("meshes.files",),
     ("meshes",),
     ("voxels.borders", "voxels.grid", "voxels.ranks"),
@@ -32,10 +33,15 @@ LAYERS = (
     ("voxels.lookups", "voxels.masks", "voxels.orientations"),
     ("voxels.images", "voxels.surroundings"),
     ("sources.base",),
-    ("download", "progress"),
-    ("sources.package",),
-    ("sources.archive", "sources.phantom"),
+    ("download.connections", "progress", "sources.digests", "sources.multiscale", "sources.stated"),
+    ("download.resumable",),
+    ("download",),
+    ("sources.buckets", "sources.package"),
+    ("sources.archive", "sources.objects", "sources.phantom"),
+    ("sources.components", "sources.downloaded"),
+    ("sources.places",),
     ("sources",),
+    ("sources.listings",),
     ("home", "models", "queries"),
     ("views",),
     ("database",),
@@ -49,9 +55,9 @@ LAYERS = (
     ("cells.reading",),
     ("cells.annotating",),
     ("cells",),
-    ("prepare",),
+    ("catalogue", "prepare"),
     ("ingest",),
-    ("verify",),
+    ("mesh_fetching", "updating", "verify"),
     ("api", "brainglobe"),
     ("cli.options", "cli.rows"),
     ("cli.output",),
@@ -61,7 +67,12 @@ LAYERS = (
 )
 """From the bottom up: a module imports from the layers above it in this list only."""
 
-LATE = {("database", "migrate"), ("cli.demo_command", "cli"), ("cli", "cli.*")}
+LATE = {
+    ("atlas.surfaces", "mesh_fetching"),
+    ("database", "migrate"),
+    ("cli.demo_command", "cli"),
+    ("cli", "cli.*"),
+}
 """Imports inside a function that go the other way, each with its reason where it stands."""
 
 SHOWING = {"atlas", "atlas.panel", "brainglobe", "progress"}
@@ -109,7 +120,7 @@ def test_only_the_download_module_opens_sockets_and_only_the_cli_prints() -> Non
         path = PACKAGE.joinpath(*module.split("."))
         path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         source = path.read_text("utf-8")
-        if module != "download":
+        if not module.startswith("download"):
             assert not re.search(r"import (requests|socket|urllib3|http)\b|urllib\.request", source)
         if not module.startswith("cli"):
             assert not re.search(r"import click|from click", source)

@@ -18,7 +18,7 @@ from atlasdb.space import STANDARD
 from atlasdb.voxels.opening import opened, read_data, rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
     import duckdb
 
@@ -58,20 +58,23 @@ class AtlasRecord:
     data
         Its voxels.
     meshes
-        Its mesh files by structure id.
+        Its mesh files by structure id; those that are fetched later are added.
     metadata
         BrainGlobe's metadata: what the source's metadata.json says, in 'asr'.
     credits
         What a citation of it is made of.
+    source_format
+        'brainglobe-tiff' or 'brainglobe-ome-zarr'.
     leases
         What keeps the mesh files from being swept.
     """
 
     home: Home
     data: AtlasData
-    meshes: Mapping[int, MeshFile]
+    meshes: dict[int, MeshFile]
     metadata: dict[str, Any]
     credits: AtlasCredits
+    source_format: str
     leases: Leases
 
 
@@ -118,12 +121,7 @@ def _read(
     home: Home, connection: duckdb.DuckDBPyConnection, atlas_id: int, name: AtlasName
 ) -> AtlasRecord:
     data = read_data(home, connection, atlas_id, name)
-    meshes = {
-        structure_id: MeshFile(home.folder / PurePosixPath(path), *sizes)
-        for structure_id, path, *sizes in rows_of(
-            connection, atlas_id, "structure_id, path, bytes, vertices, triangles", "mesh"
-        )
-    }
+    meshes = _meshes(home, connection, atlas_id)
     facts = rows_of(connection, atlas_id, _SAID, "atlas")[0]
     return AtlasRecord(
         home=home,
@@ -131,8 +129,27 @@ def _read(
         meshes=meshes,
         metadata=_metadata(data, *facts),
         credits=_credits(name, data.grid.resolution_um, *facts),
+        source_format=facts[4],
         leases=Leases({mesh.path.parent for mesh in meshes.values()}),
     )
+
+
+def read_meshes(home: Home, name: AtlasName, structure_ids: Iterable[int]) -> dict[int, MeshFile]:
+    """Return the mesh files that some structures have now."""
+    with reading(home) as connection:
+        meshes = _meshes(home, connection, find_atlas(connection, str(name))[0])
+    return {i: meshes[i] for i in structure_ids if i in meshes}
+
+
+def _meshes(
+    home: Home, connection: duckdb.DuckDBPyConnection, atlas_id: int
+) -> dict[int, MeshFile]:
+    return {
+        structure_id: MeshFile(home.folder / PurePosixPath(path), *sizes)
+        for structure_id, path, *sizes in rows_of(
+            connection, atlas_id, "structure_id, path, bytes, vertices, triangles", "mesh"
+        )
+    }
 
 
 def _metadata(

@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
+from atlasdb.atlas.opening import read_meshes
 from atlasdb.errors import BlobError, NoMeshError, PackageError
+from atlasdb.home import Leases
 from atlasdb.meshes import centres_of, chosen_triangles, half_mesh, read_mesh
 from atlasdb.runs import LEFT, NEITHER, RIGHT
 from atlasdb.space import STANDARD, first_left_index
 from atlasdb.voxels.borders import surface
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import meshio
     from numpy.typing import NDArray
 
@@ -51,6 +55,7 @@ class Surfaces:
     _record: AtlasRecord
     voxels: AtlasVoxels
     structures: StructuresDict
+    _fetched: tuple[Leases, ...] = ()
 
     @overload
     def mesh_from_structure(
@@ -212,6 +217,7 @@ class Surfaces:
         several: Several = structures if isinstance(structures, list | tuple) else [structures]
         self._record.home.refuse_own(path)
         ids = dict.fromkeys(self.structures.id_of(one) for one in several)
+        self._fetch(ids)
         parts = [
             MeshPart(
                 structure_id,
@@ -230,6 +236,9 @@ class Surfaces:
     def _mesh_file(self, structure_id: int) -> Path:
         """Return a mesh's file, and make sure that it is the one that was ingested."""
         mesh = self._record.meshes.get(structure_id)
+        if mesh is None and "meshes" in self._record.data.left_out:
+            self._fetch([structure_id])
+            mesh = self._record.meshes.get(structure_id)
         if mesh is None:
             raise NoMeshError(
                 f"{self.structures[structure_id]['acronym']} ({structure_id}) has no mesh in "
@@ -242,6 +251,20 @@ class Surfaces:
         if size != mesh.bytes:
             raise BlobError(f"the mesh {mesh.path} has {size:,} bytes instead of {mesh.bytes:,}")
         return mesh.path
+
+    def _fetch(self, structure_ids: Iterable[int]) -> None:
+        """Get meshes that the ingest left out."""
+        # The other way round in the layers: what fetches is above what reads.
+        from atlasdb.mesh_fetching import fetch_meshes
+
+        record = self._record
+        missing = [i for i in structure_ids if i not in record.meshes]
+        if "meshes" not in record.data.left_out or not missing:
+            return
+        fetch_meshes(record.home, str(record.data.name), missing)
+        newer = read_meshes(record.home, record.data.name, missing)
+        record.meshes.update(newer)
+        self._fetched = (*self._fetched, Leases({mesh.path.parent for mesh in newer.values()}))
 
     def _whole(self, structure_id: int) -> Mesh:
         """Read a mesh, and make sure that it is as large as the one that was ingested."""

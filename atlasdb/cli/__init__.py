@@ -31,6 +31,7 @@ COMMANDS = (
     "query",
     "sql",
     "check",
+    "update",
     "remove",
     "demo",
     "db",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from atlasdb.cli.options import home_option, quiet_option
+from atlasdb.cli.options import home_option, quiet_option, source_option
 
 if TYPE_CHECKING:
     from atlasdb.api import Database
@@ -17,29 +17,48 @@ if TYPE_CHECKING:
 
 @click.command(name="ingest")
 @click.argument("atlas", metavar="ATLAS")
-@click.option(
-    "--source",
-    metavar="FOLDER|URL|gin",
-    help="Where to find ATLAS if it is a name: a folder or address laid out like BrainGlobe's "
-    "mirror. [default: $ATLASDB_SOURCE, else ~/.brainglobe, then BrainGlobe's server]",
-)
+@source_option
+@click.option("--sha256", metavar="HEX", help="The archive's SHA-256, which it must have.")
+@click.option("--no-meshes", is_flag=True, help="Leave the meshes out.")
+@click.option("--no-reference", is_flag=True, help="Leave the reference volumes out.")
 @click.option("--force", is_flag=True, help="Replace the same version if it is there.")
 @click.option("--strict", is_flag=True, help="Refuse an atlas that has warnings.")
 @quiet_option
 @home_option
 def command(
-    db: Database, atlas: str, source: str | None, *, force: bool, strict: bool, quiet: bool
+    db: Database,
+    atlas: str,
+    source: str | None,
+    sha256: str | None,
+    *,
+    no_meshes: bool,
+    no_reference: bool,
+    force: bool,
+    strict: bool,
+    quiet: bool,
 ) -> None:
     """Put an atlas into the database.
 
     ATLAS is a name (allen_mouse_100um, or allen_mouse_100um@1.2), the folder or .tar.gz file of a
-    BrainGlobe package, or the address of one. phantom_mouse_100um is built in.
+    BrainGlobe package, the manifest.json of a component-wise atlas, or the address of one.
+    phantom_mouse_100um is built in.
+
+    An interrupted download goes on from where it was when the same command is given again.
     """
     from atlasdb.progress import progress_shown
 
     begin = time.monotonic()
     with nullcontext() if quiet else progress_shown() as progress:
-        report = db.ingest(atlas, source=source, force=force, strict=strict, progress=progress)
+        report = db.ingest(
+            atlas,
+            source=source,
+            sha256=sha256,
+            meshes=not no_meshes,
+            reference=not no_reference,
+            force=force,
+            strict=strict,
+            progress=progress,
+        )
     if report.status == "present":
         click.echo(f"{report.atlas} is already there (--force replaces it)")
         return

@@ -48,6 +48,14 @@ output_option: Decorator = click.option(
     "-o", "--output", metavar="FILE", help="Write to FILE instead of the terminal."
 )
 
+source_option: Decorator = click.option(
+    "--source",
+    metavar="auto|gin|s3|FOLDER|URL",
+    help="Where atlases are taken from by name: BrainGlobe's archives (gin), its components (s3), "
+    "or a folder or address laid out like either. auto asks ~/.brainglobe, gin and s3. "
+    "[default: $ATLASDB_SOURCE, else auto]",
+)
+
 quiet_option: Decorator = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 
 atlas_argument: Decorator = click.argument("atlas", metavar="ATLAS")
