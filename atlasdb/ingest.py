@@ -73,6 +73,8 @@ class IngestReport:
         How many.
     findings
         What the ingest check saw.
+    left_out
+        What the atlas that was present is there without: 'meshes', 'references'.
     """
 
     atlas: AtlasName
@@ -81,6 +83,7 @@ class IngestReport:
     structures: int = 0
     meshes: int = 0
     findings: tuple[Finding, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def ingest(
@@ -141,7 +144,7 @@ def ingest(
         there = present(home, wanted)
         if there is not None:
             sweep(home)
-            return IngestReport(there, "present")
+            return _present(home, there)
     progress = progress or NoProgress()
     origin = locate(
         atlas,
@@ -158,7 +161,7 @@ def ingest(
         if origin.expected is not None and not force:
             there = present(home, origin.expected)
             if there is not None:
-                return IngestReport(there, "present")
+                return _present(home, there)
         try:
             report = _ingest(home, origin, staging, selection, progress, force, strict)
         except DownloadError:
@@ -186,7 +189,7 @@ def _ingest(
     name = _checked_identity(opened.metadata, origin.expected)
     if not force and present(home, name) is not None:
         sweep(home)
-        return IngestReport(name, "present")
+        return _present(home, name)
     prepared = prepare(opened, staging, progress, selection)
     if strict:
         _refuse_warnings(name, prepared.findings)
@@ -202,6 +205,16 @@ def _ingest(
         meshes=len(prepared.meshes),
         findings=prepared.findings,
     )
+
+
+def _present(home: Home, name: AtlasName) -> IngestReport:
+    """Return the report of an atlas that is there already."""
+    with reading(home) as connection:
+        rows = connection.execute(
+            "SELECT left_out FROM main.atlas WHERE name = ? AND version = ?",
+            [name.name, str(name.version)],
+        ).fetchall()
+    return IngestReport(name, "present", left_out=tuple(rows[0][0] or ()) if rows else ())
 
 
 def _earlier_digest(home: Home, url: str) -> str | None:

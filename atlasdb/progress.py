@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rich.progress import Progress as RichProgress
-    from rich.progress import TaskID
+    from rich.progress import ProgressColumn, TaskID
 
     from atlasdb.sources.base import Progress
 
@@ -131,21 +131,45 @@ def progress_shown() -> Iterator[Progress]:
         yield NoProgress() if sys.stderr is None else _Lines()
         return
     from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(*_columns(), console=console, transient=True, expand=True) as bars:
+        yield _Bars(bars)
+
+
+def _columns() -> list[ProgressColumn]:
+    """Return what stands in a line: what is done, and for bytes how many, how fast, how long."""
     from rich.progress import (
         BarColumn,
         DownloadColumn,
-        Progress,
+        Task,
         TextColumn,
         TimeRemainingColumn,
         TransferSpeedColumn,
     )
+    from rich.table import Column
+    from rich.text import Text
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        yield _Bars(bars)
+    class Bytes(DownloadColumn):
+        def render(self, task: Task) -> Text:
+            return super().render(task) if task.completed else Text()
+
+    class Speed(TransferSpeedColumn):
+        def render(self, task: Task) -> Text:
+            return super().render(task) if task.completed else Text()
+
+    class Remaining(TimeRemainingColumn):
+        def render(self, task: Task) -> Text:
+            return super().render(task) if task.total else Text()
+
+    # A long address gives way, and figures stay in one line.
+    label = Column(no_wrap=True, overflow="ellipsis", ratio=1)
+    figures = [Column(no_wrap=True) for _ in range(3)]
+    return [
+        TextColumn("{task.description}", table_column=label),
+        BarColumn(bar_width=20),
+        Bytes(table_column=figures[0]),
+        Speed(table_column=figures[1]),
+        Remaining(table_column=figures[2]),
+    ]

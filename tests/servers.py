@@ -60,6 +60,8 @@ class Files:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        # Clients that go away are no errors of the server's.
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
         if context is not None:
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(

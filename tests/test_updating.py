@@ -293,6 +293,15 @@ def test_an_update_that_fails_keeps_everything(shell: Shell, both: Any) -> None:
     assert left == {"big_rat_50um@1.2", f"{NAME}@1.4"}
 
 
+def test_an_ingest_of_what_is_there_says_what_it_is_without(shell: Shell, both: Any) -> None:
+    shell("ingest", NAME, "-q", "--no-meshes", "--no-reference")
+    assert shell("ingest", NAME).out == (
+        f"{NAME}@1.2 is already there, without meshes and references (--force replaces it)\n"
+    )
+    assert "7 meshes" in shell("ingest", NAME, "--force").out
+    assert shell("ingest", NAME).out == f"{NAME}@1.2 is already there (--force replaces it)\n"
+
+
 def test_updates_of_nothing(shell: Shell, both: Any, tmp_path: Path) -> None:
     failed = shell("update", status=1)
     assert "there is no atlas database" in failed.err

@@ -60,7 +60,8 @@ def command(
             progress=progress,
         )
     if report.status == "present":
-        click.echo(f"{report.atlas} is already there (--force replaces it)")
+        without = f", without {' and '.join(report.left_out)}" if report.left_out else ""
+        click.echo(f"{report.atlas} is already there{without} (--force replaces it)")
         return
     click.echo(
         f"{report.status} {report.atlas} from {report.origin}: {report.structures:,} structures, "

@@ -126,8 +126,10 @@ def _without_layouts(
     kept: dict[str, tuple[Place, SourceError]] = {}
     known = {listing.place.location for listing in found}
     for place, error in failed:
-        is_absence = isinstance(error, DownloadError) and error.is_absence
-        if not (is_absence and place.location in known):
+        says_nothing = isinstance(error, DownloadError) and (
+            error.is_absence or error.status is None
+        )
+        if not (says_nothing and place.location in known):
             kept.setdefault(place.location, (place, error))
     return list(kept.values())
 

@@ -23,6 +23,7 @@ from urllib.parse import quote
 from atlasdb.download import Connections
 from atlasdb.errors import ArchiveError, DownloadError, PackageError, SourceError
 from atlasdb.filelock import lock_exclusive
+from atlasdb.sources.base import NoProgress
 from atlasdb.sources.buckets import Listed, find_bucket
 from atlasdb.sources.digests import SUMS, Digest, parse_sums, sha256_of
 from atlasdb.wholefile import replacing
@@ -81,7 +82,7 @@ class Objects(ABC):
         progress
             Told of the bytes.
         label
-            What the step is called; by default it is none of its own.
+            What the step is called; by default it is none of its own, and nothing is told.
 
         Raises
         ------
@@ -286,7 +287,7 @@ class ServerObjects(Objects):
             progress.step(label, total)
         if missing:
             (self._folder / _OBJECTS).mkdir(parents=True, exist_ok=True)
-            self._fetch_all(missing, progress)
+            self._fetch_all(missing, progress if label else NoProgress())
         return {key: path for key in wanted if (path := self._fresh.get(key)) is not None}
 
     def forget(self, keys: Iterable[str]) -> None:
