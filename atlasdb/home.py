@@ -66,6 +66,11 @@ class Home:
         """The DuckDB file."""
         return self.folder / DATABASE
 
+    @property
+    def downloads(self) -> Path:
+        """Where archives, components and work in progress lie."""
+        return self.folder / "downloads"
+
     def has_database(self) -> bool:
         """Whether there is a database in the folder.
 
@@ -104,7 +109,7 @@ class Home:
         A killed process leaves it behind without a lease, and the next writer sweeps it. Folders
         that had to be made on the way (a new home) are removed again if they stay empty.
         """
-        made = _make_folders(self.folder / "downloads")
+        made = _make_folders(self.downloads)
         try:
             with ExitStack() as stack:
                 yield self._leased_staging(stack)
@@ -113,12 +118,12 @@ class Home:
         except OSError as error:
             raise unwritable(self.folder, error) from error
         finally:
-            _remove_empty([self.folder / "downloads", *made])
+            _remove_empty([self.downloads, *made])
 
     def _leased_staging(self, stack: ExitStack) -> Path:
         """Make a staging folder and hold a lease on it until the stack closes."""
         while True:
-            folder = self.folder / "downloads" / (_STAGING + secrets.token_hex(6))
+            folder = self.downloads / (_STAGING + secrets.token_hex(6))
             folder.mkdir(parents=True)
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             # A sweep may have come between the two steps; then begin again.
@@ -128,8 +133,8 @@ class Home:
 
     def remove_download(self, name: str) -> None:
         """Remove a folder that was kept among the downloads, if it is there."""
-        shutil.rmtree(self.folder / "downloads" / name, ignore_errors=True)
-        _remove_empty([self.folder / "downloads"])
+        shutil.rmtree(self.downloads / name, ignore_errors=True)
+        _remove_empty([self.downloads])
 
     @contextmanager
     def locked(self, *, timeout_s: float = 60.0) -> Iterator[None]:
@@ -165,13 +170,13 @@ class Home:
             Another process works on it for longer; the message says which.
         """
         mark = hashlib.sha256(what.encode("utf-8", "replace")).hexdigest()[:16]
-        made = _make_folders(self.folder / "downloads")
-        path = self.folder / "downloads" / f".{mark}.lock"
+        made = _make_folders(self.downloads)
+        path = self.downloads / f".{mark}.lock"
         try:
             with self._holding(path, timeout_s, f"{what} is being ingested", waiting=waiting):
                 yield
         finally:
-            _remove_empty([self.folder / "downloads", *made])
+            _remove_empty([self.downloads, *made])
 
     @contextmanager
     def _holding(
@@ -311,9 +316,11 @@ class Home:
                     remove_unread(folder)
             for level in ("*/*", "*", ""):
                 _remove_empty(list(self.folder.glob(f"{kind}/{level}".rstrip("/"))))
-        for folder in self.folder.glob(f"downloads/{_STAGING}*"):
+        for folder in self.downloads.glob(f"{_STAGING}*"):
             remove_unread(folder)
-        _remove_empty([self.folder / "downloads"])
+        for path in self.downloads.glob(".*.lock"):
+            _remove_unlocked(path)
+        _remove_empty([self.downloads])
 
 
 @dataclass
@@ -390,6 +397,17 @@ def remove_unread(folder: Path) -> bool:
         return not folder.exists()
     finally:
         os.close(descriptor)
+
+
+def _remove_unlocked(path: Path) -> None:
+    """Remove a lock file that a killed process left behind."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDWR)
+        try:
+            if lock_exclusive(descriptor):
+                path.unlink()
+        finally:
+            os.close(descriptor)
 
 
 def sync_file(path: Path) -> None:

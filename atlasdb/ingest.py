@@ -112,7 +112,7 @@ def ingest(
     source
         Where a name is sought (see `atlasdb.sources.locate`).
     downloads
-        Where archives and components lie while they are downloaded; in the home by default.
+        Where an archive lies while it is downloaded; in the home by default.
     sha256
         The archive's digest, if it is known; by default what the mirror's own list says, or what
         an archive from the same address had before.
@@ -149,7 +149,8 @@ def ingest(
     origin = locate(
         atlas,
         source=source,
-        downloads=downloads or home.folder / "downloads",
+        downloads=downloads or home.downloads,
+        shared=home.downloads,
         sha256=sha256,
         earlier=lambda url: _earlier_digest(home, url),
         progress=progress,
@@ -168,9 +169,21 @@ def ingest(
             raise  # what came so far is gone on with
         except (SourceError, HierarchyError):
             origin.clean_up()
+            _forget_shared(home)
             raise
         origin.clean_up()
     return report
+
+
+def _forget_shared(home: Home) -> None:
+    """Remove the components that are kept for other atlases, if there are none."""
+    if home.has_database():
+        with reading(home) as connection:
+            if connection.execute(
+                "SELECT 1 FROM main.atlas WHERE source_format = ?", [COMPONENTS]
+            ).fetchall():
+                return
+    home.remove_download(SHARED)
 
 
 def _ingest(
@@ -254,11 +267,7 @@ def remove(home: Home, atlas: str) -> AtlasName:
         atlas_id, name = find_atlas(connection, atlas)
         _delete_rows(connection, atlas_id)
         create_atlas_views(connection, name.name)
-        kept = connection.execute(
-            "SELECT count(*) FROM main.atlas WHERE source_format = ?", [COMPONENTS]
-        ).fetchall()[0][0]
-    if not kept:
-        home.remove_download(SHARED)
+    _forget_shared(home)
     return name
 
 

@@ -153,7 +153,7 @@ def _origin(home: Home, known: _Known, progress: Progress) -> GivesMeshes:
         address = address.removeprefix("phantom:")
     elif address.startswith("file:"):
         address = unquote(urlsplit(address).path)
-    origin: Origin = locate(address, downloads=home.folder / "downloads", progress=progress)
+    origin: Origin = locate(address, downloads=home.downloads, progress=progress)
     if not isinstance(origin, GivesMeshes):
         raise SourceError(
             f"{known.name} came from {known.source_url}, which gives its meshes with the whole "

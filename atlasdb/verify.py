@@ -143,6 +143,7 @@ class _Checker:
         yield _attempt("mesh files", self._check_meshes)
         yield _attempt("references between tables", self._check_references)
         yield _attempt("table atlas", lambda: self._check_atlas(blobs))
+        yield _attempt("label values", self._check_label_values)
         try:
             expected = self._derived(blobs)
         except _PROBLEMS as error:
@@ -283,6 +284,26 @@ class _Checker:
         found = (self.home.folder / beside).glob("*.obj")
         files = (f"{beside.as_posix()}/{path.name}" for path in found)
         return sorted(f"{file} has no row" for file in files if file not in named)
+
+    def _check_label_values(self) -> None:
+        """Compare the values that structures state with the labels that occur."""
+        shared = self._rows(
+            "SELECT label_value, list(acronym ORDER BY rank) FROM main.structure "
+            "WHERE atlas_id = ? AND label_value IS NOT NULL "
+            "GROUP BY label_value HAVING count(*) > 1 OR label_value = 0"
+        )
+        if shared:
+            value, acronyms = shared[0]
+            raise _DifferenceError(f"{value} stands for {' and '.join(acronyms)}")
+        wrong = self._rows(
+            "SELECT l.value FROM main.label AS l LEFT JOIN main.structure AS s "
+            "ON s.atlas_id = l.atlas_id AND s.label_value = l.value "
+            "WHERE l.atlas_id = ? AND s.structure_id IS DISTINCT FROM l.structure_id"
+        )
+        if wrong:
+            raise _DifferenceError(
+                f"label {wrong[0][0]} is another structure's than the one whose value it is"
+            )
 
     def _check_references(self) -> None:
         """Find rows that name a structure or an atlas that is not there."""

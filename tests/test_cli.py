@@ -277,7 +277,7 @@ def test_sql_errors_are_duckdb_s_in_one_line(full_shell: Shell) -> None:
 def test_check_finds_what_is_wrong(shell: Shell, tmp_path: Path) -> None:
     shell("ingest", str(SmallAtlas().write(tmp_path)))
     printed = shell("check", "small_rat_50um")
-    assert printed.splitlines()[-1] == "small_rat_50um: 12 checks passed"
+    assert printed.splitlines()[-1] == "small_rat_50um: 13 checks passed"
     assert all(line.startswith("ok  ") for line in printed.splitlines()[:-1])
     folder = next(shell.home.glob("volumes/*/*/*"))
     annotation, ranks = folder / "annotation.tiff", folder / "annotation.ranks.tiff"
@@ -315,6 +315,9 @@ def test_check_finds_what_is_wrong(shell: Shell, tmp_path: Path) -> None:
         ),
         ("UPDATE label SET voxels = 1 WHERE value = 8", "table label"),
         ("DELETE FROM annotation_run WHERE line = 2", "table annotation_run"),
+        ("UPDATE structure SET label_value = 12 WHERE acronym = 'VISp2/3'", "label values"),
+        ("UPDATE structure SET label_value = 4711 WHERE acronym = 'cm'", "label values"),
+        ("UPDATE structure SET label_value = 0 WHERE acronym = 'cm'", "label values"),
         ("UPDATE annotation_run SET rank = 3 WHERE line = 2", "ranks volume against the runs"),
         ("UPDATE mesh SET structure_id = 4444 WHERE structure_id = 8", "references between tables"),
         (
@@ -365,7 +368,7 @@ def test_demo_prints_each_command_that_it_runs(shell: Shell) -> None:
     assert commands == (
         "ingest list info tree structures ancestors query sql sql sql check".split()  # noqa: SIM905
     )
-    texts = ("45 structures", "Caudoputamen", "root > grey", "13 checks passed", "│   ├── CH  Cer")
+    texts = ("45 structures", "Caudoputamen", "root > grey", "14 checks passed", "│   ├── CH  Cer")
     for text in texts:
         assert text in printed
     assert f"$ atlasdb --home {shell.home} list" in printed, "as it can be typed"

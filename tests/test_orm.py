@@ -468,6 +468,18 @@ def other_finding(session: Any) -> Finding:
         ),
         (lambda s: s.execute(delete(Label)), atlasdb.WriteError, "has a label"),
         (
+            lambda s: s.execute(
+                update(Structure).where(Structure.acronym == "CP").values(label_value=None)
+            ),
+            atlasdb.WriteError,
+            "A label belongs to the structure whose value it is",
+        ),
+        (
+            lambda s: s.execute(update(Structure).values(label_value=0)),
+            atlasdb.WriteError,
+            "A label belongs to|No two structures",
+        ),
+        (
             lambda s: s.execute(delete(annotation_run).where(annotation_run.c.rank > 3)),
             atlasdb.WriteError,
             "runs of an atlas bear the ranks of its labels",

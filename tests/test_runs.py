@@ -18,6 +18,7 @@ from atlasdb.runs import (
     rank_labels,
     rank_slabs,
 )
+from atlasdb.structures import NO_LABEL
 
 IDS = [997, 8, 70_000, 5_000_000_000, 12, 13]
 PARENTS: list[int | None] = [None, 997, 8, 70_000, 8, 997]
@@ -153,3 +154,14 @@ def test_strided_views_are_read_right() -> None:
     runs = find_runs(turned)
     rebuilt = np.repeat(runs.values[runs.value_index], runs.length).reshape(turned.shape)
     np.testing.assert_array_equal(rebuilt, turned)
+
+
+def test_structures_without_a_value_are_nobody_s_labels() -> None:
+    """Not even those of a volume that holds the number that stands for no value."""
+    values = np.array([5, NO_LABEL, NO_LABEL, 7])
+    tree = Hierarchy.from_parents([1, 2, 3, 4], [None, 1, 1, 1])
+    volume = np.array([[[5, NO_LABEL, 7, 0, 2]]], dtype=np.int64)
+    ranked = rank_labels(find_runs(volume), tree, values)
+    assert ranked.values.tolist() == [NO_LABEL, 2, 5, 7]
+    assert ranked.rank.tolist() == [5, 6, 1, 4]
+    assert ranked.known.tolist() == [False, False, True, True]

@@ -242,6 +242,22 @@ def test_views_survive_a_migration(full: atlasdb.Database, tmp_path: Path) -> No
     every_view_answers(home)
 
 
+def test_label_values_of_a_home_that_had_none(db: atlasdb.Database, tmp_path: Path) -> None:
+    """What occurs; else the id, unless that is another structure's value, or nobody's label."""
+    db.ingest(str(SmallAtlas().write(tmp_path)))
+    migrate.downgrade(db.home, "0002")
+    lost = 5_000_000_000  # which has no voxels
+    with duckdb.connect(str(db.home.database)) as connection:
+        connection.execute("UPDATE label SET value = ? WHERE structure_id = 8", [lost])
+        connection.execute("DELETE FROM label WHERE structure_id = 13")
+        connection.execute("UPDATE label SET value = 14, structure_id = NULL WHERE value = 14")
+    db.upgrade()
+    found = db.sql("SELECT structure_id, label_value FROM structure").to_pylist()
+    assert {row["structure_id"]: row["label_value"] for row in found} == {
+        997: 997, 8: lost, 70_000: 70_000, lost: None, 12: 12, 13: 13, 14: None
+    }  # fmt: skip
+
+
 def test_a_newer_schema_is_refused_by_name(db: atlasdb.Database) -> None:
     db.ingest("phantom_mouse_100um")
     with duckdb.connect(str(db.home.database)) as connection:

@@ -39,7 +39,7 @@ class Structure(UserDict[str, Any]):
     meshio.Mesh: (V, 3) float64 points in microns in the array's axis order, triangles; read when it
     is first asked for, and kept). BrainGlobe 3's further keys are answered but not listed:
     ``parent_structure_id`` (int, None for the root) and ``annotation_value`` (int, the value that
-    stands for the structure in the annotation).
+    stands for the structure in the annotation, None if none does).
 
     Parameters
     ----------

@@ -29,7 +29,6 @@ _LARGEST_OBJECT = 1 << 30
 _LONGEST_WAIT_S = 60.0
 _PATIENCE_S = 8.0
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-_WITHOUT_HEAD = frozenset({400, 403, 405, 501})
 _DIGITS = 19
 
 
@@ -218,9 +217,7 @@ class Connections:
             )
 
     @contextmanager
-    def answer(
-        self, url: str, headers: dict[str, str], *, method: str = "GET"
-    ) -> Iterator[requests.Response]:
+    def answer(self, url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
         """Open an address, and turn everything that can go wrong on the way into two errors.
 
         Raises
@@ -237,9 +234,7 @@ class Connections:
         asked = {"Accept-Encoding": "identity"} | headers
         timeout = (self.patience.connect_s, self.patience.read_s)
         try:
-            with self._session.request(
-                method, url, stream=True, timeout=timeout, headers=asked, allow_redirects=True
-            ) as response:
+            with self._session.get(url, stream=True, timeout=timeout, headers=asked) as response:
                 _refuse_downgrade(url, response)
                 if response.status_code in _PASSING:
                     raise PassingError(_status(response), _asked_wait_s(response))
@@ -305,18 +300,13 @@ def exists(url: str) -> bool:
 
 
 def _exists(connections: Connections, url: str) -> bool:
-    with connections.answer(url, {}, method="HEAD") as response:
-        if response.status_code not in _WITHOUT_HEAD:
-            return _is_there(url, response)
+    # Its first byte is asked for, since some servers answer HEAD with 404 or 405.
     with connections.answer(url, {"Range": "bytes=0-0"}) as response:
-        return _is_there(url, response)
-
-
-def _is_there(url: str, response: requests.Response) -> bool:
-    if response.status_code in {requests.codes.not_found, requests.codes.gone}:
-        return False
-    require_ok(url, response, requests.codes.partial_content)
-    return True
+        if response.status_code in {requests.codes.not_found, requests.codes.gone}:
+            return False
+        nothing_there = requests.codes.requested_range_not_satisfiable
+        require_ok(url, response, requests.codes.partial_content, nothing_there)
+        return True
 
 
 def require_ok(url: str, response: requests.Response, *others: int) -> None:

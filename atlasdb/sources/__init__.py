@@ -51,6 +51,7 @@ def locate(
     *,
     source: str | None = None,
     downloads: Path | None = None,
+    shared: Path | None = None,
     sha256: str | None = None,
     earlier: Callable[[str], str | None] = lambda url: None,  # noqa: ARG005 (nothing is known)
     progress: Progress | None = None,
@@ -70,8 +71,9 @@ def locate(
         BrainGlobe's own folder on this machine (``~/.brainglobe``), then ``gin``, then ``s3``. Only
         read for a name. By default what ``ATLASDB_SOURCE`` names, else ``auto``.
     downloads
-        Where an archive lies while it is downloaded, and shared components beyond that; the
-        ingest's own folder by default.
+        Where an archive lies while it is downloaded; the ingest's own folder by default.
+    shared
+        Where components are kept, shared ones for the next atlas too; by default as `downloads`.
     sha256
         The archive's digest, in hexadecimal, if it is known.
     earlier
@@ -90,8 +92,10 @@ def locate(
         The atlas is not there.
     """
     origin = _located(atlas, source, progress or NoProgress())
-    if isinstance(origin, UrlOrigin | ComponentsOrigin):
+    if isinstance(origin, UrlOrigin):
         origin = replace(origin, downloads=downloads)
+    elif isinstance(origin, ComponentsOrigin):
+        origin = replace(origin, downloads=shared or downloads)
     if sha256 is not None:
         if not isinstance(origin, UrlOrigin | ArchiveOrigin):
             raise SourceError(f"a SHA-256 is an archive's; {origin.description} is none")

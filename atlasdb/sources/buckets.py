@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote_plus, urlsplit
 from xml.etree import ElementTree as ET
 
 from atlasdb.errors import DownloadError
@@ -100,7 +100,7 @@ class Bucket:
         """Return the objects of a page."""
         found = {}
         for entry in page.iterfind("{*}Contents"):
-            key = unquote(entry.findtext("{*}Key") or "")
+            key = unquote_plus(entry.findtext("{*}Key") or "")
             size = entry.findtext("{*}Size") or ""
             if key.startswith(self.prefix) and size.isdecimal():
                 etag = entry.findtext("{*}ETag") or ""

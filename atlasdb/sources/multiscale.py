@@ -156,7 +156,8 @@ def _level(pyramid: dict[str, Any], dataset: dict[str, Any]) -> Level:
     # Positions are of centres: the first corner lies half of the level's own voxel before.
     corner = tuple(c - r / 2 for c, r in zip(centre, resolution, strict=True))
     starts = [str(axis.get("orientation", {}).get("value", ""))[:1] for axis in axes]
-    return Level(str(dataset["path"]), resolution, corner, "".join(starts))
+    orientation = "".join(starts) if all(starts) else ""
+    return Level(str(dataset["path"]), resolution, corner, orientation)
 
 
 def _numbers(values: Sequence[Any]) -> list[float]:

@@ -17,7 +17,7 @@ from atlasdb.hierarchy import Hierarchy
 from atlasdb.names import Version, checked_name, full_name
 from atlasdb.sources.base import Metadata
 from atlasdb.space import Reorientation, is_orientation
-from atlasdb.structures import StructureTable
+from atlasdb.structures import NO_LABEL, StructureTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,6 +88,8 @@ def structure_table(
         raise HierarchyError(f"{file}: {error}") from error
     if 0 in ids:
         raise PackageError(f"{file}: no structure can have the id 0, which is the background")
+    if NO_LABEL in ids:
+        raise PackageError(f"{file}: no structure can have the id {NO_LABEL}")
     acronyms, names = (stated.column(key, _is_text, "a text") for key in ("acronym", "name"))
     colours = stated.column("rgb_triplet", _is_colour, "three integers from 0 to 255")
     order = hierarchy.source_index

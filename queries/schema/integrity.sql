@@ -178,13 +178,17 @@ LEFT JOIN main.structure_extent AS e
         AND e.hemisphere = 'both'
 WHERE
     CASE
-        WHEN l.structure_id IS NOT NULL
-            THEN
-                l.rank <> s.rank
-                OR l.voxels <> e.direct_voxels
-                OR s.label_value IS DISTINCT FROM l.value
+        WHEN l.structure_id IS NOT NULL THEN l.rank <> s.rank OR l.voxels <> e.direct_voxels
         ELSE l.rank <= (SELECT max(t.rank) FROM main.structure AS t WHERE t.atlas_id = l.atlas_id)
     END;
+
+-- name: labels_are_values
+-- A label belongs to the structure whose value it is, and to none if it is no structure's value.
+SELECT count(*) AS broken, any_value(concat('label ', l.value)) AS example
+FROM main.label AS l
+LEFT JOIN main.structure AS s
+    ON s.atlas_id = l.atlas_id AND s.label_value = l.value
+WHERE s.structure_id IS DISTINCT FROM l.structure_id;
 
 -- name: label_values_are_distinct
 -- No two structures of an atlas stand for one value of its annotation, and none for the background's 0.
