@@ -163,23 +163,28 @@ class Bucket(Files):
         What every key begins with.
     page
         Objects in a page of the listing.
+    name
+        Of the bucket, for one that is the first part of the path; else it is the host.
     """
 
-    def __init__(self, folder: Path, prefix: str = "atlas/", page: int = 1000) -> None:
-        super().__init__(folder, prefix)
+    def __init__(
+        self, folder: Path, prefix: str = "atlas/", page: int = 1000, name: str = ""
+    ) -> None:
+        super().__init__(folder, name + prefix)
         self.page = page
+        self.root = f"/{name}"
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         """Answer one request."""
         parts = urlsplit(request.path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        if parts.path == "/" and query.get("list-type") == "2":
+        if parts.path == self.root and query.get("list-type") == "2":
             self.send(request, 200, self._page(query), {"Content-Type": "application/xml"})
         else:
             super().answer(request)
 
     def _page(self, query: dict[str, str]) -> bytes:
-        prefix = query.get("prefix", "")
+        prefix = self.root[1:] + query.get("prefix", "")
         files = [p for p in self.folder.rglob("*") if p.is_file()]
         keys = sorted(self.prefix + p.relative_to(self.folder).as_posix() for p in files)
         keys = [key for key in keys if key.startswith(prefix)]
@@ -191,7 +196,8 @@ class Bucket(Files):
         for key in rest[:size]:
             content = (self.folder / key[len(self.prefix) :]).read_bytes()
             etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
-            shown = quote(key) if query.get("encoding-type") == "url" else escape(key)
+            own = key.removeprefix(self.root[1:])
+            shown = quote(own) if query.get("encoding-type") == "url" else escape(own)
             lines += [f"<Contents><Key>{shown}</Key><ETag>&quot;{etag}&quot;</ETag>"]
             lines += [f"<Size>{len(content)}</Size></Contents>"]
         more = len(rest) > size

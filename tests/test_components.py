@@ -273,6 +273,30 @@ def test_what_is_shared_is_downloaded_once(db: atlasdb.Database, tmp_path: Path)
     assert not (db.home.folder / "downloads").exists(), "nothing uses them any more"
 
 
+def test_a_bucket_that_is_part_of_the_path(db: atlasdb.Database, tmp_path: Path) -> None:
+    """As other servers of objects have it, and with pages of a few objects."""
+    root = SmallComponents().write(tmp_path / "c")
+    with Bucket(root, "atlas/", page=3, name="laboratory/") as server:
+        assert server.url.endswith("/laboratory/atlas/")
+        db.ingest(NAME, source=server.url)
+        listings = [path for _, path, status in server.requests if status == 200]
+        assert listings.count("/laboratory/") > 5
+        assert "chunks_unconfirmed" not in codes(db)
+
+
+def test_no_room_for_objects(
+    db: atlasdb.Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type("usage", (), {"free": 1000})
+    monkeypatch.setattr("atlasdb.download.resumable.shutil.disk_usage", lambda _: usage)
+    with (
+        Bucket(SmallComponents().write(tmp_path / "c")) as server,
+        pytest.raises(DownloadError, match="only 1,000 are free in"),
+    ):
+        db.ingest(NAME, source=server.url)
+    assert not db.home.has_database()
+
+
 def test_objects_that_were_altered_in_the_home_are_fetched_anew(
     db: atlasdb.Database, tmp_path: Path
 ) -> None:

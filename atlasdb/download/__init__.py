@@ -8,6 +8,15 @@ and bytes get their name only when all have arrived.
 from __future__ import annotations
 
 from atlasdb.download.connections import Answer, Connections, Patience, exists, fetch_text
-from atlasdb.download.resumable import discard_part, fetch
+from atlasdb.download.resumable import discard_part, fetch, require_room
 
-__all__ = ["Answer", "Connections", "Patience", "discard_part", "exists", "fetch", "fetch_text"]
+__all__ = [
+    "Answer",
+    "Connections",
+    "Patience",
+    "discard_part",
+    "exists",
+    "fetch",
+    "fetch_text",
+    "require_room",
+]

@@ -133,6 +133,31 @@ def discard_part(part: Path) -> None:
     _beside(part).unlink(missing_ok=True)
 
 
+def require_room(url: str, missing: int, folder: Path) -> None:
+    """Refuse a download for which the disk has no room, before it begins.
+
+    Parameters
+    ----------
+    url
+        Its address.
+    missing
+        How many bytes are to come.
+    folder
+        Where they are to be.
+
+    Raises
+    ------
+    DownloadError
+        There is no room.
+    """
+    free = shutil.disk_usage(folder).free
+    if missing + _ROOM > free:
+        raise DownloadError(
+            f"{url}: {missing:,} bytes are to come, and only {free:,} are free in {folder}: make "
+            "room, or name another home"
+        )
+
+
 def _beside(part: Path) -> Path:
     return part.with_name(part.name + ".json")
 
@@ -271,7 +296,7 @@ class _Download:
 
     def _receive(self, response: requests.Response, have: int) -> None:
         """Write the bytes of an answer, undecoded: a .tar.gz is wanted as it is."""
-        self._make_sure_of_room(have)
+        require_room(self._url, (self._said.total or have) - have, self._part.parent)
         self._progress.step(f"downloading {self._url}", self._said.total)
         if have:
             self._progress.advance(have)
@@ -291,16 +316,6 @@ class _Download:
         if problem:
             self._forget()
             raise DownloadError(f"{self._url}: {problem}")
-
-    def _make_sure_of_room(self, have: int) -> None:
-        """Refuse a download for which the disk has no room, before it begins."""
-        missing = (self._said.total or have) - have
-        free = shutil.disk_usage(self._part.parent).free
-        if missing + _ROOM > free:
-            raise DownloadError(
-                f"{self._url}: {missing:,} bytes are to come, and only {free:,} are free in "
-                f"{self._part.parent}: make room, or name another home"
-            )
 
     def _finish(self) -> None:
         self._file.flush()

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
-from atlasdb.download import Connections
+from atlasdb.download import Connections, require_room
 from atlasdb.errors import ArchiveError, DownloadError, PackageError, SourceError
 from atlasdb.filelock import lock_exclusive
 from atlasdb.sources.base import NoProgress
@@ -287,6 +287,7 @@ class ServerObjects(Objects):
             progress.step(label, total)
         if missing:
             (self._folder / _OBJECTS).mkdir(parents=True, exist_ok=True)
+            require_room(self._base, total or 0, self._folder)
             self._fetch_all(missing, progress if label else NoProgress())
         return {key: path for key in wanted if (path := self._fresh.get(key)) is not None}
 
