@@ -47,6 +47,7 @@ class Files:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             timeout = 10
+            disable_nagle_algorithm = True  # else each answer waits 40 ms for the client
 
             def do_GET(self) -> None:
                 with contextlib.suppress(ConnectionError, TimeoutError, socket.timeout):
