@@ -24,7 +24,6 @@ from atlasdb.errors import (
     UnknownAtlasError,
 )
 from atlasdb.home import sync_folder
-from atlasdb.names import AtlasName
 from atlasdb.prepare import Prepared, prepare
 from atlasdb.queries import quoted
 from atlasdb.sources import locate, named
@@ -42,7 +41,8 @@ if TYPE_CHECKING:
 
     from atlasdb.findings import Finding
     from atlasdb.home import Home
-    from atlasdb.sources.base import Metadata, Origin, Progress, Selection, SourceAtlas
+    from atlasdb.names import AtlasName
+    from atlasdb.sources.base import Origin, Progress, Selection, SourceAtlas
 
 TABLES = (
     "structure",
@@ -199,7 +199,7 @@ def _ingest(
     package_folder = staging / "package"
     package_folder.mkdir()
     opened = origin.open(package_folder, progress, selection)
-    name = _checked_identity(opened.metadata, origin.expected)
+    name = opened.metadata.require(origin.expected)
     if not force and present(home, name) is not None:
         sweep(home)
         return _present(home, name)
@@ -269,14 +269,6 @@ def remove(home: Home, atlas: str) -> AtlasName:
         create_atlas_views(connection, name.name)
     _forget_shared(home)
     return name
-
-
-def _checked_identity(metadata: Metadata, expected: AtlasName | None) -> AtlasName:
-    """Return the atlas's name, and refuse one that is not what was asked for."""
-    found = AtlasName(metadata.name, metadata.version)
-    if expected is not None and found != expected:
-        raise SourceError(f"asked for {expected}, but the package says that it is {found}")
-    return found
 
 
 def _refuse_warnings(name: AtlasName, findings: Iterable[Finding]) -> None:

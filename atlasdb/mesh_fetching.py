@@ -7,7 +7,7 @@ and then into the database in one step.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -18,6 +18,7 @@ from atlasdb.ingest import insert_rows, move_folder
 from atlasdb.prepare import MESHES_LEFT_OUT, mesh_missing, place_meshes
 from atlasdb.sources import locate
 from atlasdb.sources.base import GivesMeshes, NoProgress
+from atlasdb.sources.package import FolderOrigin
 from atlasdb.space import STANDARD, Reorientation
 
 if TYPE_CHECKING:
@@ -82,13 +83,16 @@ def fetch_meshes(
         The home cannot be written.
     """
     progress = progress or NoProgress()
+    asked = None if structure_ids is None else tuple(structure_ids)
     known = _known(home, atlas)
-    wanted = known.without if structure_ids is None else tuple(structure_ids)
-    wanted = tuple(i for i in wanted if i in set(known.without))
-    if _MESHES not in known.left_out or not wanted:
+    if not _wanted(known, asked):
         return []
     origin = _origin(home, known, progress)
     with home.staging() as staging, home.working_on(str(known.name), waiting=progress.note):
+        known = _known(home, str(known.name))  # another process may have fetched some meanwhile
+        wanted = _wanted(known, asked)
+        if not wanted:
+            return []
         package, folder = staging / "package", staging / _MESHES
         package.mkdir()
         folder.mkdir()
@@ -97,6 +101,9 @@ def fetch_meshes(
         meshes, findings = place_meshes(
             fetched.files, folder, turn, known.extent_um, owns_files=fetched.owns_files
         )
+        findings += fetched.findings
+        if asked is not None and not meshes and not findings:
+            return []
         place = "/".join((_MESHES, known.name.name, str(known.name.version), secrets.token_hex(6)))
         with writing(home) as connection:
             if _read(connection, str(known.name)) != known:
@@ -104,11 +111,18 @@ def fetch_meshes(
             if meshes:
                 move_folder(folder, home.folder / place)
                 insert_rows(connection, known.atlas_id, {"mesh": rows.mesh_rows(meshes, place)})
-            findings += fetched.findings
-            if structure_ids is None:
+            if asked is None:
                 findings += _complete(connection, known, meshes.keys())
             _add_findings(connection, known.atlas_id, findings)
     return sorted(meshes)
+
+
+def _wanted(known: _Known, asked: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Return the structures whose meshes were left out and are wanted."""
+    if _MESHES not in known.left_out:
+        return ()
+    without = set(known.without)
+    return known.without if asked is None else tuple(i for i in asked if i in without)
 
 
 def _complete(
@@ -159,7 +173,7 @@ def _origin(home: Home, known: _Known, progress: Progress) -> GivesMeshes:
             f"{known.name} came from {known.source_url}, which gives its meshes with the whole "
             f"archive only: `atlasdb ingest {known.name} --force` gets them"
         )
-    return origin
+    return replace(origin, expected=known.name) if isinstance(origin, FolderOrigin) else origin
 
 
 def _known(home: Home, atlas: str) -> _Known:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -554,6 +555,33 @@ def test_meshes_fetched_later_from_what_gives_single_ones(
         db.fetch_meshes("big_rat_50um")
     complete = db.ingest(str(archive), force=True)
     assert complete.meshes == 7
+
+
+def test_meshes_of_another_atlas_are_not_taken(db: atlasdb.Database, tmp_path: Path) -> None:
+    """At the place of the one that was ingested there may be another one now."""
+    folder = SmallAtlas().write(tmp_path)
+    db.ingest(str(folder), meshes=False)
+    metadata = json.loads((folder / "metadata.json").read_text())
+    (folder / "metadata.json").write_text(json.dumps(metadata | {"version": "1.1"}))
+    with pytest.raises(SourceError, match=f"asked for {NAME}@1.0, but .* it is {NAME}@1.1"):
+        db.fetch_meshes(NAME, [8])
+    root = SmallComponents().write(tmp_path / "c")
+    db.ingest(f"{NAME}@3.0", source=str(root), meshes=False)
+    manifest = root / f"atlases/{NAME}/3_0/manifest.json"
+    manifest.write_text(manifest.read_text().replace('"name": "small_rat"', '"name": "big_rat"'))
+    with pytest.raises(SourceError, match="says that it is big_rat_50um@3.0"):
+        db.fetch_meshes(f"{NAME}@3.0")
+
+
+def test_two_that_fetch_meshes_at_once(db: atlasdb.Database, tmp_path: Path) -> None:
+    with Bucket(SmallComponents().write(tmp_path / "c")) as server:
+        db.ingest(NAME, source=server.url, meshes=False)
+        with ThreadPoolExecutor(4) as pool:
+            asked = [[8, 12], [12, 13], [8, 13, 14], None]
+            got = list(pool.map(lambda ids: db.fetch_meshes(NAME, ids), asked))
+        assert sorted(i for ids in got for i in ids) == sorted(i for i, *_ in TREE)
+        assert all(result.ok for result in db.check(NAME))
+        assert db.sql("SELECT left_out FROM atlas").to_pylist() == [{"left_out": None}]
 
 
 def test_a_mesh_that_the_source_has_not_either(db: atlasdb.Database, tmp_path: Path) -> None:

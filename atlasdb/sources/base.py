@@ -10,6 +10,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from atlasdb.errors import SourceError
+from atlasdb.names import AtlasName
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from atlasdb.findings import Finding
-    from atlasdb.names import AtlasName, Version
+    from atlasdb.names import Version
     from atlasdb.structures import StructureTable
 
 
@@ -115,6 +118,19 @@ class Metadata:
     shape: tuple[int, int, int]
     additional_references: tuple[str, ...]
     raw: Mapping[str, Any]
+
+    def require(self, expected: AtlasName | None) -> AtlasName:
+        """Return the atlas's full name, and refuse one that is not what was asked for.
+
+        Raises
+        ------
+        SourceError
+            It is another one.
+        """
+        found = AtlasName(self.name, self.version)
+        if expected is not None and found != expected:
+            raise SourceError(f"asked for {expected}, but the package says that it is {found}")
+        return found
 
 
 @dataclass(frozen=True)

@@ -190,6 +190,7 @@ class _Opening:
         self._objects.survey(manifest_key(name).rpartition("/")[0])
         self._manifest = self._json(manifest_key(name))
         self._metadata = self._checked()
+        self._metadata.require(name)
 
     def atlas(self) -> ComponentAtlas:
         """Fetch and check everything that is wanted."""

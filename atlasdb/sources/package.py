@@ -95,6 +95,7 @@ class FolderOrigin:
         progress: Progress,  # noqa: ARG002
     ) -> Fetched:
         """Return the mesh files themselves."""
+        _metadata(self.folder).require(self.expected)
         files, _ = _meshes(self.folder / "meshes")
         wanted = set(structure_ids)
         return Fetched({i: path for i, path in files.items() if i in wanted}, owns_files=False)
@@ -119,7 +120,7 @@ def open_package(folder: Path, provenance: Provenance, *, owns_files: bool = Fal
     HierarchyError
         The structures are not one tree.
     """
-    metadata = checked_metadata(_json(folder / "metadata.json"), "metadata.json", folder.name)
+    metadata = _metadata(folder)
     structures = read_structures(folder / "structures.json")
     meshes, findings = _meshes(folder / "meshes")
     return TiffPackage(
@@ -131,6 +132,10 @@ def open_package(folder: Path, provenance: Provenance, *, owns_files: bool = Fal
         findings=(*_folder_name_finding(folder.name, metadata), *findings),
         folder=folder,
     )
+
+
+def _metadata(folder: Path) -> Metadata:
+    return checked_metadata(_json(folder / "metadata.json"), "metadata.json", folder.name)
 
 
 def read_structures(path: Path) -> StructureTable:
