@@ -7,7 +7,13 @@ POSIX only: on other systems a lock is always granted, and one writer at a time 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 try:
     _fcntl: Any = importlib.import_module("fcntl")
@@ -39,3 +45,29 @@ def _take(descriptor: int, kind: str) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+@contextmanager
+def lease(folder: Path) -> Iterator[None]:
+    """Keep a folder of blobs from being swept while it is read or written.
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder was swept before; what named it is out of date.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if not lock_shared(descriptor) or not is_same(folder, descriptor):
+            raise FileNotFoundError(f"{folder} was removed")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_same(path: Path, descriptor: int) -> bool:
+    """Whether a path still names the file or folder that is open."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atlasdb.errors import HomeBusyError, HomeError
-from atlasdb.filelock import lock_exclusive, lock_shared, unlock
+from atlasdb.filelock import is_same, lease, lock_exclusive, unlock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -30,6 +30,7 @@ _BLOBS = ("volumes", "meshes")
 _STAGING = "staging-"
 _DRAFT = ".atlas.duckdb."
 _POLL_S = 0.05
+_FORGOTTEN_S = 30 * 86_400.0
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,8 @@ class Home:
                 return folder
 
     def remove_download(self, name: str) -> None:
-        """Remove a folder that was kept among the downloads, if it is there."""
-        shutil.rmtree(self.downloads / name, ignore_errors=True)
+        """Remove a folder that was kept among the downloads, unless it is in use."""
+        remove_unread(self.downloads / name)
         _remove_empty([self.downloads])
 
     @contextmanager
@@ -214,7 +215,7 @@ class Home:
             except OSError as error:
                 raise unwritable(self.folder, error) from error
             if lock_exclusive(descriptor):
-                if _is_same(path, descriptor):
+                if is_same(path, descriptor):
                     return descriptor
             else:
                 holder = os.pread(descriptor, 64, 0).decode("ascii", "replace").strip()
@@ -320,6 +321,9 @@ class Home:
             remove_unread(folder)
         for path in self.downloads.glob(".*.lock"):
             _remove_unlocked(path)
+        for path in self.downloads.glob("*.part*"):
+            if time.time() - path.stat().st_mtime > _FORGOTTEN_S:
+                _remove_unlocked(path)
         _remove_empty([self.downloads])
 
 
@@ -343,24 +347,6 @@ class Draft:
     is_new: bool
     discard: bool = False
     blob_folders: frozenset[str] = field(default=frozenset())
-
-
-@contextmanager
-def lease(folder: Path) -> Iterator[None]:
-    """Keep a folder of blobs from being swept while it is read or written.
-
-    Raises
-    ------
-    FileNotFoundError
-        The folder was swept before; what named it is out of date.
-    """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        if not lock_shared(descriptor) or not _is_same(folder, descriptor):
-            raise FileNotFoundError(f"{folder} was removed")
-        yield
-    finally:
-        os.close(descriptor)
 
 
 class Leases:
@@ -400,7 +386,7 @@ def remove_unread(folder: Path) -> bool:
 
 
 def _remove_unlocked(path: Path) -> None:
-    """Remove a lock file that a killed process left behind."""
+    """Remove a file that a killed process left behind, if no other one holds it."""
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDWR)
         try:
@@ -431,14 +417,6 @@ def unwritable(folder: Path, error: OSError) -> HomeError:
     if error.filename and not Path(os.fsdecode(error.filename)).is_relative_to(folder):
         return HomeError(f"cannot use {os.fsdecode(error.filename)}: {reason}; nothing was changed")
     return HomeError(f"cannot write to the home {folder}: {reason}; nothing was changed")
-
-
-def _is_same(path: Path, descriptor: int) -> bool:
-    """Whether a path still names the file or folder that is open."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
 
 
 def _state(path: Path) -> tuple[int, int, int]:

@@ -30,10 +30,11 @@ from atlasdb.sources import locate, named
 from atlasdb.sources.base import EVERYTHING, NoProgress
 from atlasdb.sources.components import FORMAT as COMPONENTS
 from atlasdb.sources.components import SHARED
+from atlasdb.sources.digests import Digest
 from atlasdb.views import create_atlas_views
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     import duckdb
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from atlasdb.home import Home
     from atlasdb.names import AtlasName
     from atlasdb.sources.base import Origin, Progress, Selection, SourceAtlas
+    from atlasdb.sources.places import Place
 
 TABLES = (
     "structure",
@@ -91,6 +93,7 @@ def ingest(
     atlas: str,
     *,
     source: str | None = None,
+    places: Sequence[Place] | None = None,
     downloads: Path | None = None,
     sha256: str | None = None,
     selection: Selection = EVERYTHING,
@@ -111,6 +114,8 @@ def ingest(
         A name, a package's folder, a ``.tar.gz`` or an address (see `atlasdb.sources.locate`).
     source
         Where a name is sought (see `atlasdb.sources.locate`).
+    places
+        Where a name is sought, instead of in `source`.
     downloads
         Where an archive lies while it is downloaded; in the home by default.
     sha256
@@ -144,11 +149,12 @@ def ingest(
         there = present(home, wanted)
         if there is not None:
             sweep(home)
-            return _present(home, there)
+            return _present(home, there, sha256)
     progress = progress or NoProgress()
     origin = locate(
         atlas,
         source=source,
+        places=places,
         downloads=downloads or home.downloads,
         shared=home.downloads,
         sha256=sha256,
@@ -162,11 +168,11 @@ def ingest(
         if origin.expected is not None and not force:
             there = present(home, origin.expected)
             if there is not None:
-                return _present(home, there)
+                return _present(home, there, sha256)
         try:
             report = _ingest(home, origin, staging, selection, progress, force, strict)
-        except DownloadError:
-            raise  # what came so far is gone on with
+        except (DownloadError, StrictError):
+            raise  # what came is there for the next command
         except (SourceError, HierarchyError):
             origin.clean_up()
             _forget_shared(home)
@@ -220,14 +226,20 @@ def _ingest(
     )
 
 
-def _present(home: Home, name: AtlasName) -> IngestReport:
-    """Return the report of an atlas that is there already."""
+def _present(home: Home, name: AtlasName, sha256: str | None = None) -> IngestReport:
+    """Return the report of an atlas that is there already, from the archive that is meant."""
     with reading(home) as connection:
         rows = connection.execute(
-            "SELECT left_out FROM main.atlas WHERE name = ? AND version = ?",
+            "SELECT left_out, source_sha256 FROM main.atlas WHERE name = ? AND version = ?",
             [name.name, str(name.version)],
         ).fetchall()
-    return IngestReport(name, "present", left_out=tuple(rows[0][0] or ()) if rows else ())
+    left_out, found = rows[0] if rows else (None, None)
+    if sha256 is not None and Digest.parse(sha256, "--sha256").sha256 != found:
+        known = f"an archive with the SHA-256 {found}" if found else "no archive"
+        raise SourceError(
+            f"{name} is already there, from {known}, not {sha256}; --force replaces it"
+        )
+    return IngestReport(name, "present", left_out=tuple(left_out or ()))
 
 
 def _earlier_digest(home: Home, url: str) -> str | None:
@@ -236,7 +248,9 @@ def _earlier_digest(home: Home, url: str) -> str | None:
         return None
     with reading(home) as connection:
         rows = connection.execute(
-            "SELECT source_sha256 FROM main.atlas WHERE source_url = ?", [url]
+            "SELECT source_sha256 FROM main.atlas WHERE source_url = ? "
+            "ORDER BY ingested_at DESC, atlas_id DESC",
+            [url],
         ).fetchall()
     return rows[0][0] if rows else None
 

@@ -127,14 +127,16 @@ def _update(
         if offer.latest > here[0].version:
             latest = AtlasName(name, offer.latest)
             selection = Selection.without(here[0].left_out)
-            ingest(
+            report = ingest(
                 home,
                 str(latest),
-                source=offer.place.name,
+                places=[offer.place],
                 selection=selection,
                 strict=strict,
                 progress=progress,
             )
+            if report.status == "present":
+                raise SourceError(f"{latest} is there already, in another format")
         old = [AtlasName(name, atlas.version) for atlas in here]
         removed = [remove(home, str(a)) for a in old if prune and a != latest]
     except AtlasDBError as error:

@@ -19,8 +19,8 @@ import pyarrow as pa
 from atlasdb import rows
 from atlasdb.database import find_atlas, reading
 from atlasdb.errors import AtlasDBError, PackageError
+from atlasdb.filelock import lease
 from atlasdb.hierarchy import Hierarchy
-from atlasdb.home import lease
 from atlasdb.ingest import TABLES
 from atlasdb.meshes import MeshCounts, count_mesh
 from atlasdb.queries import quoted

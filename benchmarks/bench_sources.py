@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import requests
 
 import atlasdb
-from atlasdb.download import discard_part, fetch
+from atlasdb.download import discard_part, fetch, held_part
 from atlasdb.sources.base import NoProgress
 
 if TYPE_CHECKING:
@@ -117,7 +117,8 @@ def beside_curl(folder: Path) -> None:
     ours, theirs = [], []
     for _ in range(ROUNDS):
         discard_part(part)
-        ours.append(timed(fetch, url, part, progress=NoProgress()))
+        with held_part(part) as held:
+            ours.append(timed(fetch, url, held, progress=NoProgress()))
         target.unlink(missing_ok=True)
         curl = ["curl", "-s", "-o", str(target), url]
         theirs.append(timed(subprocess.run, curl, check=True))

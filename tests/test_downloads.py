@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -28,8 +30,9 @@ from small import RESOLUTION_UM, SmallAtlas, labels
 import atlasdb
 from atlasdb import download
 from atlasdb.download import connections
-from atlasdb.errors import ArchiveError, DownloadError, SourceError
+from atlasdb.errors import ArchiveError, DownloadError, HomeError, SourceError
 from atlasdb.sources.base import NoProgress
+from atlasdb.sources.downloaded import UrlOrigin
 
 NAME = "small_rat_50um"
 
@@ -371,7 +374,7 @@ def test_redirects_and_retry_after(db: atlasdb.Database, tmp_path: Path) -> None
         assert db.ingest(server.url + "old.tar.gz").status == "ingested"
         with pytest.raises(DownloadError, match=r"503 .* and asks to wait 3,600 s$"):
             db.ingest(server.url + "busy.tar.gz")
-        with pytest.raises(DownloadError, match="away.tar.gz: No connection adapters"):
+        with pytest.raises(DownloadError, match="away.tar.gz: redirected to 'file:"):
             db.ingest(server.url + "away.tar.gz")
         with pytest.raises(DownloadError, match="answers 404 Not Found"):
             db.ingest(server.url + "none.tar.gz")
@@ -570,3 +573,256 @@ def test_certificates_are_verified_and_bundles_are_requests_own(
         unsafe = Down(archive.parent, context=context)
         with unsafe, pytest.raises(DownloadError, match="redirects from https to http://"):
             db.ingest(unsafe.url + archive.name, force=True)
+
+
+class Gate(Files):
+    """Lets nobody have a file until it may go on."""
+
+    def __init__(self, folder: Path, path: str) -> None:
+        super().__init__(folder)
+        self.path = path
+        self.is_waiting = threading.Event()
+        self.may_go_on = threading.Event()
+
+    def answer(self, request: Any) -> None:
+        if request.path.endswith(self.path):
+            self.is_waiting.set()
+            self.may_go_on.wait(20)
+        super().answer(request)
+
+
+def test_one_archive_by_its_name_and_by_its_address_at_once(
+    db: atlasdb.Database, tmp_path: Path
+) -> None:
+    """They share a part, one after the other, and neither takes it from the other."""
+    archive = archive_of(tmp_path / "served")
+    (archive.parent / "last_versions.conf").write_text(f"[atlases]\n{NAME} = 1.0\n")
+    with Gate(archive.parent, ".tar.gz") as server, ThreadPoolExecutor(2) as pool:
+        first = pool.submit(db.ingest, NAME, source=server.url)
+        assert server.is_waiting.wait(20)
+        told = Told()
+        second = pool.submit(db.ingest, server.url + archive.name, progress=told)
+        while not told.notes:
+            time.sleep(0.01)
+        assert "another process downloads to" in told.notes[0]
+        server.may_go_on.set()
+        assert sorted((first.result().status, second.result().status)) == ["ingested", "present"]
+    assert not (db.home.folder / "downloads").exists()
+
+
+def test_components_while_the_last_of_others_is_removed(
+    db: atlasdb.Database, tmp_path: Path
+) -> None:
+    root = SmallComponents().write(tmp_path / "c")
+    SmallComponents(name="small_dog").write(root)
+    chunk = "templates/small_dog-template/3_0/template.ome.zarr/s0/c/1/1/1"
+    with Gate(root, chunk) as server, ThreadPoolExecutor(2) as pool:
+        db.ingest(NAME, source=server.url)
+        begun = pool.submit(db.ingest, "small_dog_50um", source=server.url)
+        assert server.is_waiting.wait(20)
+        db.remove(NAME)
+        db.ingest(NAME, source=server.url)
+        server.may_go_on.set()
+        assert begun.result().status == "ingested"
+    assert all(result.ok for result in db.check("small_dog_50um"))
+
+
+def test_what_a_server_withdrew_is_not_taken_from_an_interrupted_ingest(
+    db: atlasdb.Database, tmp_path: Path
+) -> None:
+    root = SmallComponents(levels=[Level(RESOLUTION_UM, labels(4))]).write(tmp_path / "c")
+    template = root / "templates/small_rat-template/3_0/template.ome.zarr/zarr.json"
+    kept = template.read_bytes()
+    template.unlink()
+    annotation = root / "annotation-sets/small_rat-annotation/3_0"
+    chunk = annotation / "annotations_compressed.ome.zarr/s0/c/0/0/0"
+
+    class Forbids(Files):
+        def answer(self, request: Any) -> None:
+            if request.path.endswith("template.ome.zarr/zarr.json") and not template.exists():
+                self.send(request, 403, b"")
+            else:
+                super().answer(request)
+
+    with Forbids(root) as server:
+        with pytest.raises(DownloadError, match="403"):
+            db.ingest(NAME, source=server.url)
+        chunk.unlink()
+        template.write_bytes(kept)
+        report = db.ingest(NAME, source=server.url)
+    assert "chunks_unconfirmed" in {finding.code for finding in report.findings}
+    assert not db.atlas(NAME).annotation[:2, :2, :3].any()
+
+
+def test_a_full_disk_while_unpacking_keeps_the_download(
+    db: atlasdb.Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = archive_of(tmp_path / "served")
+    real = shutil.disk_usage
+
+    def usage(path: Path) -> Any:
+        is_staging = path.name == "unpacked"
+        return type("usage", (), {"free": 1000}) if is_staging else real(path)
+
+    with Files(archive.parent) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr("shutil.disk_usage", usage)
+            with pytest.raises(HomeError, match="only 1,000 are free in .*make room"):
+                db.ingest(server.url + archive.name)
+        assert db.ingest(server.url + archive.name).status == "ingested"
+        assert server.bodies()[f"/{archive.name}"] == 1
+        assert not (db.home.folder / "downloads").exists()
+
+
+def test_a_refusal_of_warnings_keeps_the_download(db: atlasdb.Database, tmp_path: Path) -> None:
+    archive = archive_of(tmp_path / "served")
+    with Files(archive.parent) as server:
+        with pytest.raises(atlasdb.StrictError):
+            db.ingest(server.url + archive.name, strict=True)
+        assert db.ingest(server.url + archive.name).status == "ingested"
+        assert server.bodies()[f"/{archive.name}"] == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_lists_of_digests_in_the_encodings_that_tools_write(
+    db: atlasdb.Database, tmp_path: Path, encoding: str
+) -> None:
+    archive = archive_of(tmp_path / "served")
+    conf = f"[atlases]\n{NAME} = 1.0\n{NAME} = 1.0\n"
+    (archive.parent / "last_versions.conf").write_bytes(b"\xef\xbb\xbf" + conf.encode())
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    sums = archive.parent / "SHA256SUMS"
+    sums.write_bytes(f"{mark}{'0' * 64}  {archive.name}\n".encode(encoding))
+    for source in (str(archive.parent), None):
+        with Files(archive.parent) as server, pytest.raises(ArchiveError, match="SHA256SUMS says"):
+            db.ingest(NAME, source=source or server.url)
+    sums.write_text("nonsense\n")
+    with Files(archive.parent) as server, pytest.raises(SourceError, match="no list as sha256sum"):
+        db.ingest(NAME, source=server.url)
+
+
+def test_redirects_of_all_kinds(db: atlasdb.Database, tmp_path: Path) -> None:
+    archive = archive_of(tmp_path / "served")
+
+    class Odd(Files):
+        def answer(self, request: Any) -> None:
+            where = {
+                "/large": f"/{archive.name}",
+                "/loop": "/loop",
+                "/broken": "http://[::1/",
+                "/secret": f"http://user:word@127.0.0.1/{archive.name}",
+            }.get(request.path)
+            if where is None:
+                super().answer(request)
+                return
+            request.send_response(302)
+            request.send_header("Location", where)
+            request.send_header("Content-Length", str(10**12))
+            request.end_headers()
+            request.wfile.write(b"x" * 1000)
+
+    with Odd(archive.parent) as server:
+        assert db.ingest(server.url + "large").status == "ingested", "its body is not read"
+        for path, message in (
+            ("loop", "redirects time and again"),
+            ("broken", r"redirected to 'http://\[::1/'"),
+            ("secret", "holds a user's name or password"),
+        ):
+            with pytest.raises(DownloadError, match=message) as caught:
+                db.ingest(server.url + path, force=True)
+            assert "word@" not in str(caught.value).replace("'http://user:word@127", "")
+
+
+def test_addresses_with_passwords_and_other_oddities(db: atlasdb.Database, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match=r"127.0.0.1 holds a user's .*netrc") as caught:
+        db.ingest("http://user:secret@127.0.0.1/x.tar.gz")
+    assert "secret" not in str(caught.value)
+    with pytest.raises(SourceError, match="holds a user's name or password"):
+        db.ingest(NAME, source="https://user:secret@127.0.0.1/")
+    with pytest.raises(SourceError, match="without [?] and #"):
+        db.ingest(NAME, source=NOBODY + "?token=1")
+    with pytest.raises(DownloadError, match="is no http or https address"):
+        db.ingest("http://127.0.0.1/a\nb.tar.gz")
+    archive = archive_of(tmp_path / "served")
+    (archive.parent / "last_versions.conf").write_text(f"[atlases]\n{NAME} = 1.0\n")
+    with Files(archive.parent) as server:
+        upper = server.url.replace("http", "HTTP")
+        assert db.ingest(f"{upper}{archive.name}?version=1").status == "ingested"
+        assert db.ingest(NAME, source=upper + "last_versions.conf", force=True).status == "replaced"
+
+
+@pytest.mark.parametrize(
+    "wait", ["3", "Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 99999 07:28:00 GMT", "x"]
+)
+def test_what_retry_after_can_say(wait: str) -> None:
+    from requests import Response
+
+    response = Response()
+    response.headers["Retry-After"] = wait
+    assert connections._asked_wait_s(response) == (3 if wait == "3" else 0)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"etag": 5}, {"etag": "a\nb"}, {"etag": "€"}, {"total": "9"}, {"total": 1}, {"complete": 1},
+        {"complete": True}, {"modified": None}, {"more": 1}, [], "[" * 100_000,
+    ],
+)  # fmt: skip
+def test_what_was_remembered_of_a_part_may_be_damaged(
+    db: atlasdb.Database, tmp_path: Path, said: Any
+) -> None:
+    """Then it begins anew, at once."""
+    archive = archive_of(tmp_path / "served")
+    with Slow(archive.parent) as server:
+        server.may_go_on.set()
+        url = server.url + archive.name
+        part = UrlOrigin(url)._part(db.home.downloads)
+        part.parent.mkdir(parents=True)
+        part.write_bytes(archive.read_bytes()[:5000])
+        known = {"url": url, "etag": "", "modified": "", "total": None, "complete": False}
+        text = said if isinstance(said, str) else json.dumps(known | said if said else said)
+        part.with_name(part.name + ".json").write_text(text)
+        assert db.ingest(url).status == "ingested"
+        assert [status for *_, status in server.requests] == [200]
+
+
+class Stalls(Files):
+    """Never answers."""
+
+    def answer(self, request: Any) -> None:
+        time.sleep(15)
+
+
+@pytest.mark.parametrize("words", [("list", "--remote"), ("ingest", NAME), ("update",)])
+def test_ctrl_c_while_a_server_is_silent(
+    tmp_path: Path, words: tuple[str, ...], begun: Path
+) -> None:
+    shutil.copytree(begun, tmp_path / "home")
+    (tmp_path / "served").mkdir()
+    with Stalls(tmp_path / "served") as server:
+        process = atlasdb_process(*words, "--source", server.url, home=tmp_path / "home")
+        time.sleep(2.0)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        begin = time.monotonic()
+        _, errors = process.communicate(timeout=14)
+        assert time.monotonic() - begin < 5
+        assert (process.returncode, errors.splitlines()[-1]) == (130, "error: interrupted")
+
+
+def test_a_list_that_trickles_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Trickles(Files):
+        def answer(self, request: Any) -> None:
+            request.send_response(200)
+            request.end_headers()
+            for _ in range(200):
+                request.wfile.write(b"x")
+                time.sleep(0.02)
+
+    monkeypatch.setattr(connections, "SMALL", connections.Patience(1, 1, 1, whole_s=0.2))
+    with Trickles(tmp_path) as server:
+        begin = time.monotonic()
+        with pytest.raises(DownloadError, match=r"no whole answer within 0.2 s"):
+            download.fetch_text(server.url + "x")
+        assert time.monotonic() - begin < 3

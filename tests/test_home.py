@@ -21,7 +21,8 @@ from small import SmallAtlas, labels
 import atlasdb
 from atlasdb.database import head, reading, writing
 from atlasdb.errors import HomeBusyError, HomeError
-from atlasdb.home import Home, lease
+from atlasdb.filelock import lease
+from atlasdb.home import Home
 
 NAME = "small_rat_50um"
 

@@ -302,6 +302,67 @@ def test_an_ingest_of_what_is_there_says_what_it_is_without(shell: Shell, both: 
     assert shell("ingest", NAME).out == f"{NAME}@1.2 is already there (--force replaces it)\n"
 
 
+def test_an_update_keeps_to_its_place_and_format(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a mirror of both layouts, and in a folder that is called like BrainGlobe's server."""
+    folder = SmallComponents(version="3.0").write(tmp_path / "gin")
+    monkeypatch.chdir(tmp_path)
+    db = atlasdb.connect(tmp_path / "home")
+    db.ingest(NAME, source="./gin")
+    SmallComponents(version="4.0").write(folder)
+    archives(folder, "4.0")
+    (report,) = db.update(source="./gin", prune=True)
+    assert (report.status, str(report.latest)) == ("updated", f"{NAME}@4.0")
+    assert db.sql("SELECT source_format FROM atlas").to_pylist() == [
+        {"source_format": "brainglobe-ome-zarr"}
+    ]
+    archives(folder, "1.0")
+    db.ingest(f"{NAME}@1.0", source="./gin")
+    archives(folder, "4.0")
+    reports = db.update(source="./gin", prune=True)
+    assert [(r.status, r.detail) for r in reports] == [
+        ("current", "gin"),
+        ("failed", f"{NAME}@4.0 is there already, in another format"),
+    ]
+    assert sorted(row["version"] for row in db.atlases().to_pylist()) == ["1.0", "4.0"]
+
+
+@pytest.mark.parametrize(
+    "at", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "2999-01-01T00:00:00+00:00"]
+)
+def test_a_memory_from_another_time_is_none(
+    both: Any, tmp_path: Path, db: atlasdb.Database, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    gin, _ = both
+    db.available("gin")
+    (kept,) = [p for p in (tmp_path / "user").rglob("listings/*.json") if "tiff" in p.name]
+    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"at": at}))
+    gin.folder.rename(tmp_path / "gone")
+    with pytest.raises(DownloadError, match="404"):
+        db.available("gin")
+
+
+def test_a_digest_of_what_is_there_already(db: atlasdb.Database, both: Any) -> None:
+    db.ingest(NAME)
+    (row,) = db.sql("SELECT source_sha256 FROM atlas").to_pylist()
+    assert db.ingest(NAME, sha256=row["source_sha256"]).status == "present"
+    with pytest.raises(SourceError, match=f"already there, from .*{row['source_sha256']}, not 000"):
+        db.ingest(NAME, sha256="0" * 64)
+
+
+def test_a_custom_list_that_is_wrong(db: atlasdb.Database, tmp_path: Path) -> None:
+    """Damaged, or of packages that are not there: those that are there are found all the same."""
+    folder = tmp_path / "own"
+    SmallAtlas(name="own_rat").write(folder)
+    (folder / "custom_atlases.conf").write_text("[atlases]\nmine_10um = 1.0\n")
+    with pytest.raises(SourceError) as caught:
+        db.ingest("mine_10um", source=str(folder))
+    assert "there is mine_10um" not in str(caught.value)
+    (folder / "custom_atlases.conf").write_text("nonsense")
+    assert db.available(str(folder))["atlas"].to_pylist() == ["own_rat_50um"]
+
+
 def test_updates_of_nothing(shell: Shell, both: Any, tmp_path: Path) -> None:
     failed = shell("update", status=1)
     assert "there is no atlas database" in failed.err

@@ -7,16 +7,28 @@ and bytes get their name only when all have arrived.
 
 from __future__ import annotations
 
-from atlasdb.download.connections import Answer, Connections, Patience, exists, fetch_text
-from atlasdb.download.resumable import discard_part, fetch, require_room
+from atlasdb.download.connections import (
+    Answer,
+    Connections,
+    Patience,
+    check_address,
+    exists,
+    fetch_text,
+    in_threads,
+)
+from atlasdb.download.resumable import Part, discard_part, fetch, held_part, require_room
 
 __all__ = [
     "Answer",
     "Connections",
+    "Part",
     "Patience",
+    "check_address",
     "discard_part",
     "exists",
     "fetch",
     "fetch_text",
+    "held_part",
+    "in_threads",
     "require_room",
 ]

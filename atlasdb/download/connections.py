@@ -7,27 +7,34 @@ longer each time, and counts how often nothing was gained; the others are raised
 from __future__ import annotations
 
 import email.utils
+import queue
 import random
 import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 
+from atlasdb.encodings import decoded
 from atlasdb.errors import DownloadError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _CHUNK = 1 << 18
 _LARGEST_TEXT = 1 << 22
 _LARGEST_OBJECT = 1 << 30
 _LONGEST_WAIT_S = 60.0
 _PATIENCE_S = 8.0
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS = 20
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _DIGITS = 19
 
@@ -44,18 +51,21 @@ class Patience:
         How often in a row something is tried without gaining a byte.
     delay_s
         Seconds before the second attempt; twice as many before each further one.
+    whole_s
+        Seconds until a small thing is there whole, None for any number.
     """
 
     connect_s: float = 10.0
     read_s: float = 60.0
     attempts: int = 6
     delay_s: float = 0.5
+    whole_s: float | None = None
 
 
 PATIENT = Patience()
 """For what somebody wants and waits for."""
 
-SMALL = Patience(read_s=30, attempts=3)
+SMALL = Patience(read_s=30, attempts=3, whole_s=60)
 """For what comes before: lists, and whether something is there."""
 
 HASTY = Patience(connect_s=3, read_s=5, attempts=1)
@@ -157,7 +167,7 @@ class Connections:
         self.at_once = at_once
         self.patience = patience or PATIENT
         self.stopping = threading.Event()
-        self._session = requests.Session()
+        self._session = _Session()
         adapter = HTTPAdapter(pool_maxsize=at_once, pool_block=True)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
@@ -205,10 +215,15 @@ class Connections:
                 return None
             require_ok(url, response)
             content = bytearray()
-            for chunk in response.raw.stream(_CHUNK, decode_content=True):
+            whole_s = self.patience.whole_s
+            end = None if whole_s is None else time.monotonic() + whole_s
+            # What is there, rather than a full buffer: a byte now and then is soon noticed.
+            while chunk := response.raw.read1(_CHUNK, decode_content=True):
                 content += chunk
                 if len(content) > at_most:
                     raise DownloadError(f"{url}: expected at most {at_most:,} bytes, got more")
+                if end is not None and time.monotonic() > end:
+                    raise DownloadError(f"{url}: no whole answer within {whole_s:g} s")
             return Answer(
                 bytes(content),
                 response.headers.get("ETag", ""),
@@ -230,12 +245,9 @@ class Connections:
         # urllib3's errors reach us bare where the raw stream is read.
         from urllib3.exceptions import HTTPError, LocationParseError
 
-        _check_address(url)
-        asked = {"Accept-Encoding": "identity"} | headers
-        timeout = (self.patience.connect_s, self.patience.read_s)
+        check_address(url)
         try:
-            with self._session.get(url, stream=True, timeout=timeout, headers=asked) as response:
-                _refuse_downgrade(url, response)
+            with self._followed(url, {"Accept-Encoding": "identity"} | headers) as response:
                 if response.status_code in _PASSING:
                     raise PassingError(_status(response), _asked_wait_s(response))
                 yield response
@@ -244,13 +256,39 @@ class Connections:
             requests.exceptions.InvalidURL,
             requests.exceptions.InvalidSchema,
             requests.exceptions.InvalidProxyURL,
-            requests.exceptions.TooManyRedirects,
             LocationParseError,
             UnicodeError,
         ) as error:
             raise DownloadError(f"{url}: {_reason(error)}") from error
         except (requests.RequestException, HTTPError) as error:
             raise PassingError(_reason(error)) from error
+
+    def _followed(self, url: str, headers: dict[str, str]) -> requests.Response:
+        """Return a server's answer, or that of the address that it redirects to."""
+        timeout = (self.patience.connect_s, self.patience.read_s)
+        address = url
+        for _ in range(_MOST_REDIRECTS):
+            response = self._session.get(address, stream=True, timeout=timeout, headers=headers)
+            where = response.headers.get("Location")
+            if response.status_code not in _REDIRECTS or where is None:
+                return response
+            response.close()  # without its body, which may be of any length
+            try:
+                further = urljoin(response.url, where)
+                check_address(further)
+            except (ValueError, DownloadError) as error:
+                raise DownloadError(f"{url}: redirected to {where!r:.200}: {error}") from error
+            if address.startswith("https:") and not further.startswith("https:"):
+                raise DownloadError(f"{url}: the server redirects from https to {further:.200}")
+            address = further
+        raise DownloadError(f"{url}: the server redirects time and again")
+
+
+class _Session(requests.Session):
+    """A session that leaves redirects to us: requests reads their bodies into memory."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
+        return None
 
 
 def fetch_text(url: str, *, patient: bool = True) -> str:
@@ -274,7 +312,7 @@ def fetch_text(url: str, *, patient: bool = True) -> str:
             answer = connections.get(url, at_most=_LARGEST_TEXT)
         return answer.content if answer else b""
 
-    return (small() if patient else _soon(small, url)).decode("utf-8", errors="replace")
+    return decoded(small() if patient else _soon(small, url))
 
 
 def exists(url: str) -> bool:
@@ -307,6 +345,57 @@ def _exists(connections: Connections, url: str) -> bool:
         nothing_there = requests.codes.requested_range_not_satisfiable
         require_ok(url, response, requests.codes.partial_content, nothing_there)
         return True
+
+
+def in_threads(
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    at_once: int,
+    stopping: threading.Event | None = None,
+) -> Iterator[tuple[Item, Result]]:
+    """Yield each item with what some work gives for it, in the order in which they are done.
+
+    The threads are not waited for if the caller is interrupted, or one of them fails: a server may
+    keep them for minutes.
+
+    Parameters
+    ----------
+    work
+        What is done.
+    items
+        For what.
+    at_once
+        By how many threads.
+    stopping
+        Is set in the end.
+    """
+    todo: queue.SimpleQueue[Item] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[Item, Result | None, BaseException | None]] = queue.SimpleQueue()
+    stopping = stopping or threading.Event()
+    for item in items:
+        todo.put(item)
+
+    def run() -> None:
+        while not stopping.is_set():
+            try:
+                item = todo.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                done.put((item, work(item), None))
+            except BaseException as error:  # noqa: BLE001 (raised where the results are waited for)
+                done.put((item, None, error))
+
+    try:
+        for _ in range(min(at_once, len(items))):
+            threading.Thread(target=run, daemon=True).start()
+        for _ in items:
+            item, result, error = done.get()
+            if error is not None:
+                raise error
+            yield item, cast("Result", result)
+    finally:
+        stopping.set()
 
 
 def require_ok(url: str, response: requests.Response, *others: int) -> None:
@@ -350,18 +439,26 @@ def _soon(work: Callable[[], bytes], url: str) -> bytes:
     return found[0]
 
 
-def _check_address(url: str) -> None:
+def check_address(url: str) -> None:
+    """Refuse what is no http or https address, or holds a password.
+
+    Raises
+    ------
+    DownloadError
+        It is none.
+    """
     try:
-        urlsplit(url)
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise DownloadError(f"{url:.200} is no address: {error}") from error
-
-
-def _refuse_downgrade(url: str, response: requests.Response) -> None:
-    """Refuse a redirect from an encrypted connection to one that anybody on the way can alter."""
-    addresses = [step.url for step in response.history]
-    if response.url.startswith("http://") and any(a.startswith("https://") for a in addresses):
-        raise DownloadError(f"{url}: the server redirects from https to {response.url}")
+        raise DownloadError(f"{url!r:.200} is no address: {error}") from error
+    if parts.scheme not in {"http", "https"} or not host or not url.isprintable() or " " in url:
+        raise DownloadError(f"{url!r:.200} is no http or https address")
+    if parts.username is not None or parts.password is not None:
+        raise DownloadError(
+            f"the address of {host} holds a user's name or password, which would be stored and "
+            "shown: put them into ~/.netrc"
+        )
 
 
 def _status(response: requests.Response) -> str:
@@ -373,8 +470,11 @@ def _asked_wait_s(response: requests.Response) -> float:
     text = response.headers.get("Retry-After", "")
     if text.isdecimal() and len(text) < _DIGITS:
         return float(text)
-    date = email.utils.parsedate_tz(text)
-    return 0.0 if date is None else max(0.0, email.utils.mktime_tz(date) - time.time())
+    try:
+        date = email.utils.parsedate_tz(text)
+        return 0.0 if date is None else max(0.0, email.utils.mktime_tz(date) - time.time())
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _reason(error: Any) -> str:  # noqa: ANN401 (whatever was raised)

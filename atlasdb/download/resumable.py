@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from contextlib import contextmanager, suppress
+import time
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from atlasdb.download.connections import (
     Connections,
@@ -23,7 +24,7 @@ from atlasdb.download.connections import (
     require_ok,
 )
 from atlasdb.errors import DownloadError
-from atlasdb.filelock import lock_exclusive
+from atlasdb.filelock import is_same, lock_exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 _SNIFFED = 512
 _ROOM = 1 << 24
+_LOOKED = 1 << 26
+_POLL_S = 0.05
 _PARTIAL, _NOT_MODIFIED, _UNSATISFIABLE = 206, 304, 416
 _RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
 _RANGE_OF_NONE = re.compile(r"bytes \*/(\d{1,18})")
@@ -80,15 +83,90 @@ class _AnewError(Exception):
     """The part cannot be gone on with: begin anew."""
 
 
+@dataclass(frozen=True)
+class Part:
+    """A part file that this process holds; see `held_part`.
+
+    Attributes
+    ----------
+    path
+        Where it is.
+    file
+        Opened for appending.
+    """
+
+    path: Path
+    file: IO[bytes]
+
+    def discard(self) -> None:
+        """Throw away what there is of it."""
+        self.file.truncate(0)
+        _beside(self.path).unlink(missing_ok=True)
+
+
+@contextmanager
+def held_part(
+    path: Path, *, timeout_s: float = 3600.0, waiting: Callable[[str], object] = str
+) -> Iterator[Part]:
+    """Hold a part file, for one process and thread at a time; it stays if there is a byte in it.
+
+    Parameters
+    ----------
+    path
+        The part.
+    timeout_s
+        How long another process is waited for.
+    waiting
+        Told once, in a sentence, that another one is waited for.
+
+    Raises
+    ------
+    DownloadError
+        Another process holds it for longer.
+    """
+    deadline, told = time.monotonic() + timeout_s, False
+    while True:
+        with path.open("ab") as file:
+            if lock_exclusive(file.fileno()):
+                if not is_same(path, file.fileno()):
+                    continue
+                try:
+                    yield Part(path, file)
+                finally:
+                    if not file.seek(0, 2):
+                        _remove(path)
+                return
+        if time.monotonic() > deadline:
+            raise DownloadError(f"another process downloads to {path}; waited {timeout_s:g} s")
+        if not told:
+            waiting(f"another process downloads to {path}; waiting for it")
+            told = True
+        time.sleep(_POLL_S)
+
+
+def discard_part(path: Path) -> None:
+    """Remove a part, and what was said of it, unless another process holds it."""
+    if not path.is_file():
+        return
+    with path.open("ab") as file:
+        if lock_exclusive(file.fileno()):
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    _beside(path).unlink(missing_ok=True)
+
+
 def fetch(
     url: str,
-    part: Path,
+    part: Part,
     *,
     progress: Progress,
     refuse: Callable[[bytes], str] = lambda start: "",  # noqa: ARG005 (what any file begins with)
     patience: Patience | None = None,
 ) -> bool:
-    """Download `url` to the file `part`, going on with what is there of it already.
+    """Download `url` to a part file, going on with what is there of it already.
 
     Parameters
     ----------
@@ -117,20 +195,8 @@ def fetch(
         The server cannot be reached, answers with an error, or sends something else than it
         announced, time and again; or the disk has no room.
     """
-    try:
-        with _locked(part) as file, Connections(patience=patience) as connections:
-            return _Download(url, part, file, connections, progress, refuse).run()
-    except BaseException:
-        with suppress(OSError):  # not one byte: nothing to go on with
-            if not part.stat().st_size:
-                discard_part(part)
-        raise
-
-
-def discard_part(part: Path) -> None:
-    """Remove a part, and what was said of it."""
-    part.unlink(missing_ok=True)
-    _beside(part).unlink(missing_ok=True)
+    with Connections(patience=patience) as connections:
+        return _Download(url, part, connections, progress, refuse).run()
 
 
 def require_room(url: str, missing: int, folder: Path) -> None:
@@ -162,30 +228,20 @@ def _beside(part: Path) -> Path:
     return part.with_name(part.name + ".json")
 
 
-@contextmanager
-def _locked(part: Path) -> Iterator[IO[bytes]]:
-    """Open a part for one process at a time."""
-    with part.open("ab") as file:
-        if not lock_exclusive(file.fileno()):
-            raise DownloadError(f"another process downloads to {part}: try again when it has ended")
-        yield file
-
-
 class _Download:
     """One download, in as many attempts as it takes."""
 
     def __init__(
         self,
         url: str,
-        part: Path,
-        file: IO[bytes],
+        part: Part,
         connections: Connections,
         progress: Progress,
         refuse: Callable[[bytes], str],
     ) -> None:
         self._url = url
-        self._part = part
-        self._file = file
+        self._part = part.path
+        self._file = part.file
         self._connections = connections
         self._progress = progress
         self._refuse = refuse
@@ -297,6 +353,7 @@ class _Download:
     def _receive(self, response: requests.Response, have: int) -> None:
         """Write the bytes of an answer, undecoded: a .tar.gz is wanted as it is."""
         require_room(self._url, (self._said.total or have) - have, self._part.parent)
+        looked = have
         self._progress.step(f"downloading {self._url}", self._said.total)
         if have:
             self._progress.advance(have)
@@ -307,6 +364,9 @@ class _Download:
             self._file.write(chunk)
             have += len(chunk)
             self._progress.advance(len(chunk))
+            if have - looked > _LOOKED and self._said.total is None:
+                require_room(self._url, 0, self._part.parent)
+                looked = have
 
     def _sniff(self, have: int, chunk: bytes) -> None:
         """Look at the first bytes: error pages come with status 200 too."""
@@ -335,14 +395,24 @@ class _Download:
 
     def _remembered(self) -> _Said:
         """Return what was said of the part, which is emptied if that is not known."""
+        size = self._file.seek(0, 2)
         try:
             said = _Said(**json.loads(_beside(self._part).read_text("utf-8")))
-            is_known = said.url == self._url and self._part.stat().st_size <= (
-                said.total if said.total is not None else 1 << 62
-            )
-        except (OSError, ValueError, TypeError):
-            is_known = False
-        if not is_known:
+        except (OSError, ValueError, TypeError, RecursionError):
+            said = _Said("")
+        if said.url != self._url or not _fits(said, size):
             self._file.truncate(0)
             return _Said(self._url)
         return said
+
+
+def _fits(said: Any, size: int) -> bool:  # noqa: ANN401 (a file may hold anything)
+    """Whether what was remembered is well-formed, and can be of a part of that size."""
+    texts = (said.etag, said.modified)
+    if not all(isinstance(text, str) and text.isascii() and text.isprintable() for text in texts):
+        return False
+    if type(said.complete) is not bool or type(said.total) not in {int, type(None)}:
+        return False
+    if said.complete:
+        return size == said.total and bool(said.validator)
+    return said.total is None or size <= said.total

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from atlasdb.download import check_address
 from atlasdb.errors import DownloadError, SourceError, did_you_mean, one_line
 from atlasdb.names import AtlasName, Version
 from atlasdb.sources import phantom
@@ -23,6 +24,7 @@ from atlasdb.sources.downloaded import UrlOrigin
 from atlasdb.sources.package import FolderOrigin
 from atlasdb.sources.places import (
     ARCHIVES,
+    LISTING,
     FolderOfComponents,
     FolderOfPackages,
     ServedComponents,
@@ -44,12 +46,14 @@ S3 = "https://brainglobe.s3.us-west-2.amazonaws.com/atlas/"
 CONFIGURATION = "bg_config.conf"
 _MANIFEST = "manifest.json"
 _BRAINGLOBE_3 = "brainglobe-atlasapi"
+_FORBIDDEN = 403
 
 
 def locate(
     atlas: str,
     *,
     source: str | None = None,
+    places: Sequence[Place] | None = None,
     downloads: Path | None = None,
     shared: Path | None = None,
     sha256: str | None = None,
@@ -70,6 +74,8 @@ def locate(
         address laid out like either of them (or, a folder, with unpacked packages); or ``auto``:
         BrainGlobe's own folder on this machine (``~/.brainglobe``), then ``gin``, then ``s3``. Only
         read for a name. By default what ``ATLASDB_SOURCE`` names, else ``auto``.
+    places
+        Where a name is sought, instead of in `source`.
     downloads
         Where an archive lies while it is downloaded; the ingest's own folder by default.
     shared
@@ -91,7 +97,7 @@ def locate(
     SourceError
         The atlas is not there.
     """
-    origin = _located(atlas, source, progress or NoProgress())
+    origin = _located(atlas, source, places, progress or NoProgress())
     if isinstance(origin, UrlOrigin):
         origin = replace(origin, downloads=downloads)
     elif isinstance(origin, ComponentsOrigin):
@@ -107,7 +113,9 @@ def locate(
     return origin
 
 
-def _located(atlas: str, source: str | None, progress: Progress) -> Origin:
+def _located(
+    atlas: str, source: str | None, places: Sequence[Place] | None, progress: Progress
+) -> Origin:
     """Find an atlas, wherever its files may lie meanwhile."""
     if _is_url(atlas):
         return _at_address(atlas)
@@ -124,13 +132,15 @@ def _located(atlas: str, source: str | None, progress: Progress) -> Origin:
     if name is None:
         what = "holds no metadata.json" if _is_folder(path) else "does not exist"
         raise SourceError(f"{atlas}: expected a package's folder or .tar.gz file; it {what}")
-    return phantom.origin(name) or _seek(name, places_of(source), progress)
+    return phantom.origin(name) or _seek(name, places or places_of(source), progress)
 
 
 def _at_address(url: str) -> Origin:
     """Return the archive, or the manifest, at an address."""
+    check_address(url)
     if not url.partition("?")[0].endswith("/" + _MANIFEST):
         return UrlOrigin(url)
+    url = url.partition("?")[0]
     base, found, rest = url.rpartition(f"/{ATLASES}/")
     name, _, version = rest.removesuffix("/" + _MANIFEST).partition("/")
     if not found:
@@ -174,7 +184,10 @@ def places_of(source: str | None = None) -> list[Place]:
     if source in {"gin", "s3"}:
         return [gin if source == "gin" else s3]
     if _is_url(source):
-        base = source.rstrip("/") + "/"
+        check_address(source)
+        if "?" in source or "#" in source:
+            raise SourceError(f"{source}: a mirror's address ends in a path, without ? and #")
+        base = source.removesuffix(LISTING).rstrip("/") + "/"
         return [ServedPackages(base), ServedComponents(base)]
     folder = _path(source)
     if not _is_folder(folder):
@@ -268,7 +281,8 @@ def _telling(
 
 
 def _is_absence(error: SourceError) -> bool:
-    return isinstance(error, DownloadError) and error.is_absence
+    # Buckets that list nothing to strangers say 403 for what is not there.
+    return isinstance(error, DownloadError) and (error.is_absence or error.status == _FORBIDDEN)
 
 
 def _hint(name: AtlasName, places: Sequence[Place]) -> str:
@@ -276,7 +290,9 @@ def _hint(name: AtlasName, places: Sequence[Place]) -> str:
     known: dict[str, Version] = {}
     for place in places:
         try:
-            known |= {n: v for n, v in place.latest().items() if v >= known.get(n, v)}
+            latest = place.latest().items()
+            there = {n: v for n, v in latest if place.is_remote or place.find(AtlasName(n, v))}
+            known |= {n: v for n, v in there.items() if v >= known.get(n, v)}
         except SourceError:
             continue
     if name.name in known:
@@ -356,4 +372,4 @@ def read_brainglobe_config(path: Path) -> dict[str, str]:
 
 
 def _is_url(text: str) -> bool:
-    return text.startswith(("http://", "https://"))
+    return text[:8].lower().startswith(("http://", "https://"))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, cast
 
-from atlasdb.errors import ArchiveError
+from atlasdb.errors import ArchiveError, HomeError
 from atlasdb.sources.base import EVERYTHING, Progress, Provenance, Selection
 from atlasdb.sources.digests import Digest, sha256_of
 from atlasdb.sources.package import FORMAT, TiffPackage, open_package
@@ -302,8 +302,10 @@ def _checked_members(
                 f"over {limits.bytes:,}"
             )
         if total > room:
-            raise ArchiveError(
-                f"the archive needs {total:,} bytes or more, and only {room:,} are free"
+            # Not the archive's fault, so that a download of it is kept.
+            raise HomeError(
+                f"the archive needs {total:,} bytes or more, and only {room:,} are free in "
+                f"{target}: make room, or name another home"
             )
         parts = PurePosixPath(member.name).parts
         if parts and not parts[-1].startswith("._"):  # not "./", nor what macOS adds to files

@@ -125,13 +125,7 @@ class ComponentsOrigin:
             return opening.meshes(structure_ids)
 
     def clean_up(self) -> None:
-        """Remove the voxels, which no other atlas needs; shared objects stay for the next one."""
-        if self.downloads is None or isinstance(self.base, Path):
-            return
-        kept = self._kept(self.downloads)
-        for chunk in (kept / "objects").glob("*/*/*/*.ome.zarr/*/**/*"):
-            if chunk.is_file() and chunk.name != ZARR_JSON:
-                chunk.unlink(missing_ok=True)
+        """Leave everything: what atlases share stays for the next one."""
 
     def _objects(self, staging: Path, stack: ExitStack) -> Objects:
         if isinstance(self.base, Path):
@@ -187,6 +181,7 @@ class _Opening:
         self._progress = progress
         self._selection = selection
         self._findings: list[Finding] = []
+        self._chunks: list[str] = []
         self._objects.survey(manifest_key(name).rpartition("/")[0])
         self._manifest = self._json(manifest_key(name))
         self._metadata = self._checked()
@@ -201,6 +196,7 @@ class _Opening:
             ids = structures.hierarchy.ids.tolist()
             fetched = self.meshes(ids)
             self._findings += self._foreign_meshes(set(map(str, ids)))
+        self._objects.drop(self._chunks)  # all is there, in the staging folder
         return ComponentAtlas(
             metadata=self._metadata,
             structures=structures,
@@ -272,16 +268,30 @@ class _Opening:
         description = self._json(f"{array}/{ZARR_JSON}")
         chunks = chunk_keys(description, self._metadata.shape, f"{self._objects.address}{array}")
         wanted = [f"{array}/{chunk}" for chunk in chunks]
-        found = self._objects.bring(wanted, self._progress, f"fetching the {kind}")
-        self._check_chunks(len(found), len(chunks), kind, where)
         folder = self._staging / "arrays" / kind
         folder.mkdir(parents=True)
         (folder / ZARR_JSON).write_text(json.dumps(description), "utf-8")
-        for key, path in found.items():
-            target = folder / key[len(array) + 1 :]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _link(path, target)
+        found = self._brought(wanted, folder, len(array) + 1, kind)
+        self._check_chunks(found, len(chunks), kind, where)
         return folder
+
+    def _brought(self, keys: list[str], folder: Path, prefix: int, kind: str) -> int:
+        """Fetch the chunks that there are into a folder of our own, and return how many."""
+        for is_last in (False, False, True):
+            found = self._objects.bring(keys, self._progress, f"fetching the {kind}")
+            self._chunks += found
+            try:
+                for key, path in found.items():
+                    target = folder / key[prefix:]
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    _link(path, target)
+            except FileNotFoundError:  # another ingest has ended, and dropped what it shared
+                if is_last:
+                    raise
+                self._objects.drop(keys)
+            else:
+                return len(found)
+        raise AssertionError("the last attempt returns or raises")
 
     def _check_level(self, level: Level, where: str, kind: str) -> None:
         """Refuse a level with other axes than the manifest's, and report a displaced one."""
@@ -360,8 +370,11 @@ class _Opening:
 
 def _link(path: Path, target: Path) -> None:
     """Give a file a second name, or copy it where that cannot be."""
+    target.unlink(missing_ok=True)
     try:
         os.link(path, target)
+    except FileNotFoundError:
+        raise
     except OSError:
         shutil.copyfile(path, target)
 

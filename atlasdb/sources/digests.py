@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from atlasdb.encodings import decoded
 from atlasdb.errors import ArchiveError, SourceError
 
 if TYPE_CHECKING:
@@ -73,6 +74,23 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_sums(content: bytes, where: str) -> dict[str, str]:
+    """Return the digests of a list, by path; a page in the place of a list is none.
+
+    Raises
+    ------
+    SourceError
+        It is something else.
+    """
+    text = decoded(content)
+    digests = parse_sums(text)
+    if not digests and text.strip() and not text.lstrip().startswith("<"):
+        raise SourceError(
+            f"{where} is no list as sha256sum writes it: it starts with {text[:40]!r}"
+        )
+    return digests
 
 
 def parse_sums(text: str) -> dict[str, str]:

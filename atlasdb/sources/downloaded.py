@@ -12,7 +12,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from atlasdb.download import discard_part, fetch
+from atlasdb.download import discard_part, fetch, held_part
 from atlasdb.errors import ArchiveError, SourceError
 from atlasdb.sources.archive import UNPACKED, ArchiveOrigin, what_is_wrong
 from atlasdb.sources.base import EVERYTHING, Selection
@@ -64,18 +64,19 @@ class UrlOrigin:
 
         An archive that came in pieces and proves wrong is downloaded once more, whole.
         """
-        part = self._part(self._folder(staging))
-        for is_last in (False, True):
-            in_one_piece = fetch(self.url, part, progress=progress, refuse=_refuse)
-            archive = ArchiveOrigin(part, self.url, self.expected, self.digest)
-            try:
-                return archive.open(staging, progress, selection)
-            except ArchiveError as error:
-                discard_part(part)
-                if in_one_piece or is_last:
-                    raise
-                progress.note(f"{error}; it came in pieces, so it is downloaded anew")
-                shutil.rmtree(staging / UNPACKED, ignore_errors=True)
+        path = self._part(self._folder(staging))
+        with held_part(path, waiting=progress.note) as part:
+            for is_last in (False, True):
+                in_one_piece = fetch(self.url, part, progress=progress, refuse=_refuse)
+                archive = ArchiveOrigin(path, self.url, self.expected, self.digest)
+                try:
+                    return archive.open(staging, progress, selection)
+                except ArchiveError as error:
+                    part.discard()
+                    if in_one_piece or is_last:
+                        raise
+                    progress.note(f"{error}; it came in pieces, so it is downloaded anew")
+                    shutil.rmtree(staging / UNPACKED, ignore_errors=True)
         raise AssertionError("the last attempt returns or raises")
 
     def clean_up(self) -> None:

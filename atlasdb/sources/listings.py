@@ -7,12 +7,12 @@ the question is still answered and the answer says how old it is.
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from atlasdb.download import in_threads
 from atlasdb.errors import DownloadError, PackageError, SourceError
 from atlasdb.names import Version
 from atlasdb.sources import places_of
@@ -24,6 +24,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from atlasdb.sources.places import Place
+
+
+_FORBIDDEN = 403
+_DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    PackageError,
+)
+"""What reading a damaged file can raise."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +116,8 @@ def listings(
         except SourceError as error:
             return error
 
-    with ThreadPoolExecutor(len(places)) as pool:
-        results = list(zip(places, pool.map(attempt, places), strict=True))
+    answers = dict(in_threads(attempt, places, len(places)))
+    results = [(place, answers[place]) for place in places]
     found = [result for _, result in results if isinstance(result, Listing)]
     failed = [(place, result) for place, result in results if isinstance(result, SourceError)]
     return Listings(tuple(found), tuple(_without_layouts(found, failed)))
@@ -127,7 +141,7 @@ def _without_layouts(
     known = {listing.place.location for listing in found}
     for place, error in failed:
         says_nothing = isinstance(error, DownloadError) and (
-            error.is_absence or error.status is None
+            error.is_absence or error.status in {None, _FORBIDDEN}
         )
         if not (says_nothing and place.location in known):
             kept.setdefault(place.location, (place, error))
@@ -184,6 +198,8 @@ def _remembered(place: Place) -> Listing | None:
             return None
         versions = {str(n): Version.parse(str(v)) for n, v in content["versions"].items()}
         at = datetime.fromisoformat(content["at"]).astimezone(UTC)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, PackageError):
+        if at > datetime.now(UTC) + timedelta(minutes=1):
+            return None
+    except _DAMAGED:
         return None
     return Listing(place, versions, at)

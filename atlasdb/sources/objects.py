@@ -14,18 +14,17 @@ import re
 import secrets
 import time
 from abc import ABC, abstractmethod
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
-from atlasdb.download import Connections, require_room
+from atlasdb.download import Connections, in_threads, require_room
 from atlasdb.errors import ArchiveError, DownloadError, PackageError, SourceError
-from atlasdb.filelock import lock_exclusive
+from atlasdb.filelock import lease, lock_exclusive
 from atlasdb.sources.base import NoProgress
 from atlasdb.sources.buckets import Listed, find_bucket
-from atlasdb.sources.digests import SUMS, Digest, parse_sums, sha256_of
+from atlasdb.sources.digests import SUMS, Digest, read_sums, sha256_of
 from atlasdb.wholefile import replacing
 
 if TYPE_CHECKING:
@@ -115,6 +114,10 @@ class Objects(ABC):
     def is_sure_of_absence(self) -> bool:
         """Whether what is not found is known not to be there."""
 
+    @abstractmethod
+    def drop(self, keys: Iterable[str]) -> None:
+        """Forget objects that no other atlas needs."""
+
     def read(self, key: str, progress: Progress) -> bytes:
         """Return a small object.
 
@@ -150,8 +153,7 @@ class FolderObjects(Objects):
     def open(cls, folder: Path) -> Self:
         """Return the objects of a folder."""
         path = folder / SUMS
-        text = path.read_text("utf-8", errors="replace") if path.is_file() else ""
-        return cls(folder, parse_sums(text))
+        return cls(folder, read_sums(path.read_bytes(), str(path)) if path.is_file() else {})
 
     @property
     def address(self) -> str:
@@ -180,6 +182,9 @@ class FolderObjects(Objects):
 
     def survey(self, folder: str) -> None:
         """Do nothing: files are looked at when they are wanted."""
+
+    def drop(self, keys: Iterable[str]) -> None:
+        """Do nothing: the files are the user's."""
 
     def names(self, folder: str) -> frozenset[str]:
         """Return the names of the files."""
@@ -220,6 +225,8 @@ class ServerObjects(Objects):
         self._sums: dict[str, str] = {}
         self._kept: dict[str, _Kept] = {}
         self._fresh: dict[str, Path | None] = {}
+        self._lease = ExitStack()
+        self._is_leased = False
 
     def __enter__(self) -> Self:
         self._kept = _read_index(self._folder)
@@ -231,6 +238,10 @@ class ServerObjects(Objects):
             _merge_index(
                 self._folder, {k: self._kept[k] for k, path in self._fresh.items() if path}
             )
+        self._lease.close()
+        for folder in (self._folder / _OBJECTS, self._folder, self._folder.parent):
+            with suppress(OSError):  # not empty, as a rule
+                folder.rmdir()
 
     def prepare(self) -> None:
         """Ask the server what it says of its objects: a listing, digests.
@@ -247,7 +258,7 @@ class ServerObjects(Objects):
             if error.status is None:
                 raise
         else:
-            self._sums = parse_sums(answer.content.decode("utf-8", "replace")) if answer else {}
+            self._sums = read_sums(answer.content, self._base + SUMS) if answer else {}
 
     @property
     def address(self) -> str:
@@ -286,32 +297,34 @@ class ServerObjects(Objects):
         if label:
             progress.step(label, total)
         if missing:
-            (self._folder / _OBJECTS).mkdir(parents=True, exist_ok=True)
+            self._make_folder()
             require_room(self._base, total or 0, self._folder)
             self._fetch_all(missing, progress if label else NoProgress())
         return {key: path for key in wanted if (path := self._fresh.get(key)) is not None}
 
-    def forget(self, keys: Iterable[str]) -> None:
-        """Remove objects that no other atlas needs."""
+    def drop(self, keys: Iterable[str]) -> None:
+        """Remove objects that no other atlas needs; they are fetched anew if one does."""
         for key in keys:
+            self._fresh.pop(key, None)
             self._path(key).unlink(missing_ok=True)
+
+    def _make_folder(self) -> None:
+        """Make the folder, and keep it from being removed while this object is in use."""
+        while not self._is_leased:
+            (self._folder / _OBJECTS).mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # removed between the two steps: again
+                self._lease.enter_context(lease(self._folder.parent))
+                self._is_leased = True
 
     def _fetch_all(self, keys: list[str], progress: Progress) -> None:
         """Fetch objects by several threads; the first error ends all."""
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            waiting = {pool.submit(self._fetched, key): key for key in keys}
-            try:
-                while waiting:
-                    done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        key = waiting.pop(future)
-                        path, size = future.result()
-                        self._fresh[key] = path
-                        progress.advance(size)
-            except BaseException:
-                self._connections.stopping.set()
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+        try:
+            for key, (path, size) in in_threads(self._fetched, keys, _AT_ONCE):
+                self._fresh[key] = path
+                progress.advance(size)
+        except BaseException:
+            self._connections.stopping.set()  # whoever waits to try again
+            raise
 
     def _fetched(self, key: str) -> tuple[Path | None, int]:
         """Return the file of an object and its size; None if the server has none such."""
@@ -320,26 +333,23 @@ class ServerObjects(Objects):
         if kept is not None and listed is not None and kept.etag == listed.etag:
             return path, kept.bytes
         url = self._base + quote(key)
-        answer = self._asked(url, kept, is_promised=listed is not None or key in self._sums)
+        try:
+            etag, modified = (kept.etag, kept.modified) if kept else ("", "")
+            answer = self._connections.get(url, etag=etag, modified=modified)
+        except DownloadError as error:
+            if not error.is_absence:
+                raise
+            if listed is not None or key in self._sums:
+                raise DownloadError(f"{error}, though it lists it; try again") from error
+            path.unlink(missing_ok=True)  # what was there before is withdrawn
+            return None, 0
         if answer is None:
-            return (None, 0) if kept is None else (path, kept.bytes)
+            return path, kept.bytes if kept else 0
         sha256 = hashlib.sha256(answer.content).hexdigest()
         self._verify(key, url, answer, sha256)
         self._write(path, answer.content)
         self._kept[key] = _Kept(len(answer.content), sha256, answer.etag, answer.modified)
         return path, len(answer.content)
-
-    def _asked(self, url: str, kept: _Kept | None, *, is_promised: bool) -> Answer | None:
-        """Ask for an object; None if it is as it was, or not there."""
-        etag, modified = (kept.etag, kept.modified) if kept else ("", "")
-        try:
-            return self._connections.get(url, etag=etag, modified=modified)
-        except DownloadError as error:
-            if not error.is_absence:
-                raise
-            if is_promised:
-                raise DownloadError(f"{error}, though it lists it; try again") from error
-            return None
 
     def _verify(self, key: str, url: str, answer: Answer, sha256: str) -> None:
         """Refuse an object that is not what the server says of it elsewhere."""
@@ -418,7 +428,7 @@ def _read_index(folder: Path) -> dict[str, _Kept]:
     try:
         entries = json.loads((folder / _INDEX).read_text("utf-8"))
         return {str(key): _Kept(**entry) for key, entry in entries.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
 
 

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from atlasdb.download import exists, fetch_text
+from atlasdb.encodings import decoded
 from atlasdb.errors import DownloadError, PackageError, SourceError
 from atlasdb.names import AtlasName, Version
 from atlasdb.sources.archive import ArchiveOrigin
 from atlasdb.sources.components import ATLASES, ComponentsOrigin, folder_of, manifest_key
 from atlasdb.sources.components import FORMAT as COMPONENTS
-from atlasdb.sources.digests import SUMS, Digest, parse_sums
+from atlasdb.sources.digests import SUMS, Digest, read_sums
 from atlasdb.sources.downloaded import UrlOrigin
 from atlasdb.sources.package import FORMAT as PACKAGES
 from atlasdb.sources.package import FolderOrigin
@@ -162,7 +163,7 @@ class ServedPackages(_Server):
             if error.status is None:
                 raise
             return None
-        sha256 = parse_sums(text).get(url[len(self.base) :])
+        sha256 = read_sums(text.encode(), where).get(url[len(self.base) :])
         return None if sha256 is None else Digest(sha256, where)
 
 
@@ -235,8 +236,8 @@ class FolderOfPackages(_Folder):
         custom = self.folder / CUSTOM
         listed: Mapping[str, Version] = {}
         if custom.is_file():
-            with suppress(OSError):
-                listed = parse_listing(custom.read_text("utf-8", errors="replace"), str(custom))
+            with suppress(OSError, SourceError):  # the packages are there all the same
+                listed = parse_listing(decoded(custom.read_bytes()), str(custom))
         return dict(listed) | {name: max(found) for name, found in self.packages().items()}
 
     def find(self, name: AtlasName) -> Origin | None:
@@ -274,7 +275,7 @@ class FolderOfPackages(_Folder):
         sums = self.folder / SUMS
         if not sums.is_file():
             return None
-        sha256 = parse_sums(sums.read_text("utf-8", errors="replace")).get(path.name)
+        sha256 = read_sums(sums.read_bytes(), str(sums)).get(path.name)
         return None if sha256 is None else Digest(sha256, str(sums))
 
 
@@ -331,7 +332,7 @@ def parse_listing(text: str, where: str) -> dict[str, Version]:
     SourceError
         It is none.
     """
-    parser = configparser.ConfigParser(interpolation=None, default_section="")
+    parser = configparser.ConfigParser(interpolation=None, default_section="", strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
     listed: dict[str, Version] = {}
     try:
