@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,7 @@ from components import (
     TETRAHEDRON_UM,
     Level,
     SmallComponents,
+    draco,
 )
 from conftest import tree_of
 from hypothesis import given, settings
@@ -24,6 +26,7 @@ from small import SHAPE, TREE, SmallAtlas, labels
 from test_downloads import essence
 
 import atlasdb
+from atlasdb.cli import run
 from atlasdb.errors import (
     DownloadError,
     HierarchyError,
@@ -555,6 +558,29 @@ def test_meshes_fetched_later_from_what_gives_single_ones(
         db.fetch_meshes("big_rat_50um")
     complete = db.ingest(str(archive), force=True)
     assert complete.meshes == 7
+
+
+def test_the_command_fetches_the_meshes_that_it_writes(
+    db: atlasdb.Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, target = str(db.home.folder), tmp_path / "o.obj"
+    with Bucket(SmallComponents().write(tmp_path / "c")) as server:
+        db.ingest(NAME, source=server.url, meshes=False)
+        opened = db.atlas(NAME)
+        assert run(["--home", home, "mesh", NAME, "root", "cm", "-o", str(target)]) == 0
+        assert "8 vertices, 8 triangles" in capsys.readouterr().out
+        again = pickle.loads(pickle.dumps(opened))  # noqa: S301 (our own)
+        assert len(again.surface("CM").vertices) == 4
+        assert opened.structures["grey"]["mesh"].points.shape == (4, 3)
+    assert run(["--home", home, "mesh", NAME, "10", "-o", str(tmp_path / "p.obj")]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1, "the server is gone"
+    assert run(["--home", home, "mesh", NAME, "root", "-o", str(tmp_path / "p.obj")]) == 0
+
+
+def test_a_mesh_that_is_moved_beyond_all_bounds() -> None:
+    data, index = draco(TETRAHEDRON_UM, TETRAHEDRON_FACES)
+    with pytest.raises(PackageError, match="not finite"):
+        decode_mesh(data, index, MeshInfo(16, np.full((3, 4), 1e308)))
 
 
 def test_meshes_of_another_atlas_are_not_taken(db: atlasdb.Database, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from atlasdb.download.connections import (
     check_address,
     exists,
     fetch_text,
+    first_patience,
     in_threads,
 )
 from atlasdb.download.resumable import Part, discard_part, fetch, held_part, require_room
@@ -28,6 +29,7 @@ __all__ = [
     "exists",
     "fetch",
     "fetch_text",
+    "first_patience",
     "held_part",
     "in_threads",
     "require_room",

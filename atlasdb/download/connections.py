@@ -315,6 +315,11 @@ def fetch_text(url: str, *, patient: bool = True) -> str:
     return decoded(small() if patient else _soon(small, url))
 
 
+def first_patience() -> Patience:
+    """Return how long a server is waited for that was not heard of yet."""
+    return SMALL
+
+
 def exists(url: str) -> bool:
     """Return whether a server has something, without downloading it.
 

@@ -115,7 +115,10 @@ def decode_mesh(data: bytes, index: bytes, info: MeshInfo) -> Mesh:
         offset += len(points)
     if not offset:
         raise PackageError("the mesh has no vertices")
-    stored = np.concatenate(vertices) @ info.transform[:, :_AXES].T + info.transform[:, _AXES]
+    with np.errstate(all="ignore"):
+        stored = np.concatenate(vertices) @ info.transform[:, :_AXES].T + info.transform[:, _AXES]
+    if not np.isfinite(stored).all():
+        raise PackageError("a vertex is not finite")
     faces = np.concatenate(triangles)
     # Reversing the axes mirrors; so does a transform of negative determinant.
     if np.linalg.det(info.transform[:, :_AXES]) > 0:

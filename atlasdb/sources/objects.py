@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
-from atlasdb.download import Connections, in_threads, require_room
+from atlasdb.download import Connections, first_patience, in_threads, require_room
 from atlasdb.errors import ArchiveError, DownloadError, PackageError, SourceError
 from atlasdb.filelock import lease, lock_exclusive
 from atlasdb.sources.base import NoProgress
@@ -251,14 +251,15 @@ class ServerObjects(Objects):
         DownloadError
             It does not answer.
         """
-        self._bucket = find_bucket(self._connections, self._base)
-        try:
-            answer = self._connections.get(self._base + SUMS, at_most=_LARGEST_SMALL)
-        except DownloadError as error:
-            if error.status is None:
-                raise
-        else:
-            self._sums = read_sums(answer.content, self._base + SUMS) if answer else {}
+        with Connections(patience=first_patience()) as first:
+            self._bucket = find_bucket(first, self._base)
+            try:
+                answer = first.get(self._base + SUMS, at_most=_LARGEST_SMALL)
+            except DownloadError as error:
+                if error.status is None:
+                    raise
+            else:
+                self._sums = read_sums(answer.content, self._base + SUMS) if answer else {}
 
     @property
     def address(self) -> str:
