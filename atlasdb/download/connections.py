@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_CHUNK = 1 << 18
+_CHUNK = 1 << 16
 _LARGEST_TEXT = 1 << 22
 _LARGEST_OBJECT = 1 << 30
 _LONGEST_WAIT_S = 60.0

@@ -331,8 +331,10 @@ class ServerObjects(Objects):
         """Return the file of an object and its size; None if the server has none such."""
         path, kept = self._path(key), self._usable(key)
         listed = self._listed_object(key)
-        if kept is not None and listed is not None and kept.etag == listed.etag:
-            return path, kept.bytes
+        if kept is not None and listed is not None:
+            if kept.etag == listed.etag:
+                return path, kept.bytes
+            kept = None  # the listing knows of another one
         url = self._base + quote(key)
         try:
             etag, modified = (kept.etag, kept.modified) if kept else ("", "")
