@@ -288,6 +288,24 @@ def test_a_bucket_that_is_part_of_the_path(db: atlasdb.Database, tmp_path: Path)
         assert "chunks_unconfirmed" not in codes(db)
 
 
+def test_a_bucket_that_lists_nothing_to_strangers(db: atlasdb.Database, tmp_path: Path) -> None:
+    """It answers 403 for what is not there: meshes may be so, chunks never."""
+
+    class Silent(Files):
+        def send(self, request: Any, status: int, body: bytes, headers: Any = None) -> None:
+            super().send(request, 403 if status == 404 else status, body, headers)
+
+    meshes = {8: (TETRAHEDRON_UM, TETRAHEDRON_FACES)}
+    root = SmallComponents(meshes=meshes).write(tmp_path / "c")
+    with Silent(root) as server:
+        report = db.ingest(NAME, source=server.url)
+        assert report.meshes == 1
+        assert codes(db) >= {"mesh_missing"}
+        next(root.glob("annotation-sets/*/*/annotations_compressed.ome.zarr/s0/c/0/0/0")).unlink()
+        with pytest.raises(DownloadError, match="c/0/0/0: the server answers 403"):
+            db.ingest(NAME, source=server.url, force=True)
+
+
 def test_no_room_for_objects(
     db: atlasdb.Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

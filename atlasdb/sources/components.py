@@ -245,7 +245,7 @@ class _Opening:
         yield "annotation", self._array(f"{annotation_set}/{_ANNOTATION}", "annotation")
         hemispheres = f"{annotation_set}/{_HEMISPHERES}"
         self._objects.survey(hemispheres)
-        if self._objects.bring([f"{hemispheres}/{ZARR_JSON}"], self._progress):
+        if self._objects.bring([f"{hemispheres}/{ZARR_JSON}"], self._progress, optional=True):
             yield "hemispheres", self._array(hemispheres, "hemispheres")
         if not self._selection.references:
             return
@@ -334,7 +334,9 @@ class _Opening:
         wanted = [i for i in structure_ids if there is None or str(i) in there]
         keys = [key for i in wanted for key in (f"{folder}/{i}", f"{folder}/{i}.index")]
         info_key = f"{folder}/info"
-        files = self._objects.bring([info_key, *keys], self._progress, "fetching the meshes")
+        files = self._objects.bring(
+            [info_key, *keys], self._progress, "fetching the meshes", optional=True
+        )
         if info_key not in files:
             return Fetched({}, ())
         info = MeshInfo.parse(parsed_json(files[info_key].read_bytes(), info_key))

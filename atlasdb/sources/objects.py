@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 16
 _POLL_S = 0.01
+_FORBIDDEN = 403
 _INDEX = "index.json"
 _OBJECTS = "objects"
 _LARGEST_SMALL = 1 << 28
@@ -71,7 +72,14 @@ class Objects(ABC):
         """The folder or address, as a URL that ends in a slash."""
 
     @abstractmethod
-    def bring(self, keys: Iterable[str], progress: Progress, label: str = "") -> dict[str, Path]:
+    def bring(
+        self,
+        keys: Iterable[str],
+        progress: Progress,
+        label: str = "",
+        *,
+        optional: bool = False,
+    ) -> dict[str, Path]:
         """Return files with the objects, those that are there.
 
         Parameters
@@ -82,6 +90,9 @@ class Objects(ABC):
             Told of the bytes.
         label
             What the step is called; by default it is none of its own, and nothing is told.
+        optional
+            Whether an atlas is whole without them: buckets that list nothing to strangers answer
+            403 for what is not there.
 
         Raises
         ------
@@ -165,7 +176,14 @@ class FolderObjects(Objects):
         """Not without a list: BrainGlobe's own tools leave folders half downloaded."""
         return bool(self.sums)
 
-    def bring(self, keys: Iterable[str], progress: Progress, label: str = "") -> dict[str, Path]:
+    def bring(
+        self,
+        keys: Iterable[str],
+        progress: Progress,
+        label: str = "",
+        *,
+        optional: bool = False,  # noqa: ARG002 (a file is there or not)
+    ) -> dict[str, Path]:
         """Return the files themselves."""
         if label:
             progress.step(label)
@@ -225,6 +243,7 @@ class ServerObjects(Objects):
         self._sums: dict[str, str] = {}
         self._kept: dict[str, _Kept] = {}
         self._fresh: dict[str, Path | None] = {}
+        self._optional: set[str] = set()
         self._lease = ExitStack()
         self._is_leased = False
 
@@ -289,9 +308,18 @@ class ServerObjects(Objects):
         below = [key[len(prefix) :] for key in known if key.startswith(prefix)]
         return frozenset(name for name in below if "/" not in name)
 
-    def bring(self, keys: Iterable[str], progress: Progress, label: str = "") -> dict[str, Path]:
+    def bring(
+        self,
+        keys: Iterable[str],
+        progress: Progress,
+        label: str = "",
+        *,
+        optional: bool = False,
+    ) -> dict[str, Path]:
         """Download what is not there yet, many objects at once."""
         wanted = [checked_key(key) for key in dict.fromkeys(keys)]
+        if optional:
+            self._optional.update(wanted)
         missing = [key for key in wanted if key not in self._fresh and self._may_be_there(key)]
         sizes = [self._size(key) for key in missing]
         total = None if None in sizes else sum(size or 0 for size in sizes)
@@ -340,7 +368,8 @@ class ServerObjects(Objects):
             etag, modified = (kept.etag, kept.modified) if kept else ("", "")
             answer = self._connections.get(url, etag=etag, modified=modified)
         except DownloadError as error:
-            if not error.is_absence:
+            is_hidden = error.status == _FORBIDDEN and key in self._optional
+            if not (error.is_absence or is_hidden):
                 raise
             if listed is not None or key in self._sums:
                 raise DownloadError(f"{error}, though it lists it; try again") from error
