@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
 import random
 import tarfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,9 @@ def test_altered_bytes_are_noticed(db: atlasdb.Database, tmp_path: Path) -> None
         place = rng.randrange(60, len(whole))
         broken[place] ^= 1 << rng.randrange(8)
         archive.write_bytes(broken)
+        with contextlib.suppress(OSError, EOFError, zlib.error):
+            if gzip.decompress(broken) == gzip.decompress(whole):
+                continue  # a bit that fills up deflate's last byte
         with pytest.raises(atlasdb.SourceError):
             db.ingest(str(archive))
         assert not db.home.folder.exists()
