@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
+
 from atlasdb import rows
 from atlasdb.database import find_atlas, reading, writing
 from atlasdb.errors import HomeError, SourceError
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from atlasdb.findings import Finding
     from atlasdb.home import Home
     from atlasdb.names import AtlasName
-    from atlasdb.sources.base import Origin, Progress
+    from atlasdb.sources.base import Metadata, Origin, Progress
 
 _MESHES = "meshes"
 
@@ -97,6 +99,7 @@ def fetch_meshes(
         package.mkdir()
         folder.mkdir()
         fetched = origin.meshes(wanted, package, progress)
+        _require_same(fetched.metadata, known)
         turn = Reorientation.between(known.orientation)
         meshes, findings = place_meshes(
             fetched.files, folder, turn, known.extent_um, owns_files=fetched.owns_files
@@ -115,6 +118,18 @@ def fetch_meshes(
                 findings += _complete(connection, known, meshes.keys())
             _add_findings(connection, known.atlas_id, findings)
     return sorted(meshes)
+
+
+def _require_same(metadata: Metadata | None, known: _Known) -> None:
+    """Refuse meshes of a source that describes another space than the one that was ingested."""
+    if metadata is None:
+        return
+    extent = np.multiply(metadata.shape, metadata.resolution_um)
+    if metadata.orientation != known.orientation or not np.allclose(extent, known.extent_um):
+        raise SourceError(
+            f"{known.source_url} is not the {known.name} that was ingested any more: "
+            f"`atlasdb ingest {known.name} --force` takes the new one"
+        )
 
 
 def _wanted(known: _Known, asked: tuple[int, ...] | None) -> tuple[int, ...]:

@@ -194,6 +194,8 @@ class Bucket(Files):
         rest = [key for key in keys if key > after]
         lines = ['<?xml version="1.0" encoding="UTF-8"?>']
         lines += ['<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">']
+        if query.get("encoding-type") == "url":
+            lines += ["<EncodingType>url</EncodingType>"]
         for key in rest[:size]:
             content = (self.folder / key[len(self.prefix) :]).read_bytes()
             etag = hashlib.md5(content, usedforsecurity=False).hexdigest()

@@ -28,6 +28,7 @@ from test_downloads import essence
 import atlasdb
 from atlasdb.cli import run
 from atlasdb.errors import (
+    BlobError,
     DownloadError,
     HierarchyError,
     LookupFailedError,
@@ -306,6 +307,66 @@ def test_a_bucket_that_lists_nothing_to_strangers(db: atlasdb.Database, tmp_path
             db.ingest(NAME, source=server.url, force=True)
 
 
+def test_lists_that_say_nothing_of_meshes(tmp_path: Path) -> None:
+    """A mirror's digests may be of its archives only; a listing may be cut off."""
+    root = SmallComponents().write(tmp_path / "c")
+    (root / "SHA256SUMS").write_text("0" * 64 + "  allen_mouse_100um_v1.2.tar.gz\n")
+    chunk = "annotation-sets/small_rat-annotation/3_0/annotations_compressed.ome.zarr/s0/c/0/0/0"
+    (root / chunk).unlink()
+    db = atlasdb.connect(tmp_path / "home")
+    with Files(root) as server:
+        assert db.ingest(NAME, source=server.url).meshes == 7
+    assert "chunks_unconfirmed" in codes(db)
+
+    class CutOff(Bucket):
+        def _page(self, query: dict[str, str]) -> bytes:
+            return super()._page(query).replace(b"NextContinuationToken", b"NextMarker")
+
+    with CutOff(root, page=3) as server, pytest.raises(DownloadError, match="is cut off"):
+        db.ingest(NAME, source=server.url, force=True)
+
+    class OddlyEncoded(Files):
+        def answer(self, request: Any) -> None:
+            if "list-type" in request.path:
+                body = b"<?xml version='1.0' encoding='foo'?><ListBucketResult/>"
+                self.send(request, 200, body)
+            else:
+                super().answer(request)
+
+    with OddlyEncoded(root) as server:
+        assert db.ingest(NAME, source=server.url, force=True).meshes == 7
+
+
+def test_meshes_of_an_atlas_that_was_replaced(db: atlasdb.Database, tmp_path: Path) -> None:
+    """An object that was opened before takes none of the new one's."""
+    root = SmallComponents().write(tmp_path / "c")
+    db.ingest(NAME, source=str(root), meshes=False)
+    opened = db.atlas(NAME)
+    assert len(opened.surface("grey").vertices) == 4
+    db.ingest(NAME, source=str(root), force=True)
+    assert len(opened.surface("grey").vertices) == 4, "what it has it keeps"
+    with pytest.raises(BlobError, match="was replaced since it was opened"):
+        opened.surface("CM")
+
+
+def test_meshes_of_a_source_that_changed(db: atlasdb.Database, tmp_path: Path) -> None:
+    root = SmallComponents().write(tmp_path / "c")
+    db.ingest(NAME, source=str(root), meshes=False)
+    info = next(root.glob("annotation-sets/*/*/annotations.precomputed/mesh/info"))
+    content = info.read_text()
+    info.unlink()
+    with pytest.raises(PackageError, match="mesh/info is missing"):
+        db.fetch_meshes(NAME)
+    info.write_text(content)
+    manifest = root / f"atlases/{NAME}/3_0/manifest.json"
+    before = manifest.read_text()
+    manifest.write_text(before.replace('"asr"', '"pir"'))
+    with pytest.raises(SourceError, match="is not the small_rat_50um@3.0 that was ingested any"):
+        db.fetch_meshes(NAME)
+    manifest.write_text(before)
+    assert len(db.fetch_meshes(NAME)) == 7
+
+
 def test_no_room_for_objects(
     db: atlasdb.Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -446,6 +507,7 @@ def test_terminologies_that_are_wrong(tmp_path: Path) -> None:
         ("\n8,997,8", "\n8.5,997,8", "line 3: expected an integer of 64 bits, found '8.5'"),
         ("\n8,997,8", f"\n{2**64},997,8", "line 3: expected an integer of 64 bits"),
         ("[997, 8]", "[997, x]", "line 3: "),
+        ("[997, 8]", "[" * 5000, "line 3: "),
         ("\n12,8,12", "\n8,8,12", "t.csv"),
     ):
         assert before in content
@@ -461,7 +523,9 @@ WRONG_GROUPS: tuple[tuple[Any, str], ...] = (
 )
 
 
-def test_zarr_metadata_that_are_wrong(db: atlasdb.Database, tmp_path: Path) -> None:
+def test_zarr_metadata_that_are_wrong(  # noqa: PLR0915 (one wrong thing a line)
+    db: atlasdb.Database, tmp_path: Path
+) -> None:
     root = SmallComponents().write(tmp_path / "c")
     group = root / "annotation-sets/small_rat-annotation/3_0/annotations_compressed.ome.zarr"
 
@@ -500,10 +564,23 @@ def test_zarr_metadata_that_are_wrong(db: atlasdb.Database, tmp_path: Path) -> N
     refused(ome, lambda c: transform(c)[0].update(scale=[0, 0, 0]), "a scale of")
     refused(ome, lambda c: transform(c)[0].update(scale=[1e999, 1, 1]), "no valid JSON|three numb")
     refused(ome, lambda c: transform(c)[0].update(type="affine"), "of type 'affine'")
+    huge = 10**400
+    refused(ome, lambda c: transform(c)[0].update(scale=[huge, 1, 1]), "no OME-Zarr|no valid JSON")
+
+    def orientation(c: Any, axis: int, value: Any) -> Any:
+        image(c)["axes"][axis]["orientation"] = {"value": value}
+        return image(c)["axes"]
+
+    refused(ome, lambda c: orientation(c, 0, "apples"), "apples")
+    refused(
+        ome, lambda c: orientation(c, 0, "left-to-right")[1].pop("orientation"), "begin at 'l[?]r'"
+    )
     array = group / "s0/zarr.json"
+    refused(array, lambda c: c.update(data_type="i4,("), "its type is 'i4,")
+    refused(array, lambda c: c.update(data_type=None), "its type is None")
     refused(array, lambda c: c.update(shape=[4, 3, 8]), r"shape \(4, 3, 8\), the manifest says")
     refused(array, lambda c: c.update(zarr_format=2), "no array of zarr 3")
-    refused(array, lambda c: c.update(data_type="complex64"), "its type is complex64")
+    refused(array, lambda c: c.update(data_type="complex64"), "its type is 'complex64'")
     refused(array, lambda c: c.update(fill_value=5), "is filled with 5, not with 0")
     refused(array, lambda c: c["codecs"].append({"name": "evil"}), "the codec 'evil' is none of")
 
@@ -719,7 +796,7 @@ def test_levels_by_all_transformations() -> None:
     }
     group = {"attributes": {"ome": {"version": "0.5", "multiscales": [image]}}}
     level = choose_level(group, (20, 40, 60), "x")
-    assert (level.path, level.orientation) == ("b", "")
+    assert (level.path, level.orientation) == ("b", "???")
     assert level.corner_um == pytest.approx((0, 0, 0))
     assert not is_displaced(level)
     displaced = choose_level(group, (40.0001, 80, 120), "x")

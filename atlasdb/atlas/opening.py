@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from atlasdb.citations import AtlasCredits
 from atlasdb.database import find_atlas, reading
+from atlasdb.errors import BlobError
 from atlasdb.home import Leases
 from atlasdb.space import STANDARD
 from atlasdb.voxels.opening import opened, read_data, rows_of
@@ -134,10 +135,21 @@ def _read(
     )
 
 
-def read_meshes(home: Home, name: AtlasName, structure_ids: Iterable[int]) -> dict[int, MeshFile]:
-    """Return the mesh files that some structures have now."""
+def read_meshes(home: Home, data: AtlasData, structure_ids: Iterable[int]) -> dict[int, MeshFile]:
+    """Return the mesh files that some structures have now.
+
+    Raises
+    ------
+    BlobError
+        The atlas is another one than when it was opened.
+    """
     with reading(home) as connection:
-        meshes = _meshes(home, connection, find_atlas(connection, str(name))[0])
+        atlas_id = find_atlas(connection, str(data.name))[0]
+        paths = rows_of(connection, atlas_id, "path", "volume")
+        here = {home.folder / PurePosixPath(path) for (path,) in paths}
+        if here != {blob.path for blob in data.blobs.values()}:
+            raise BlobError(f"{data.name} was replaced since it was opened: open it anew")
+        meshes = _meshes(home, connection, atlas_id)
     return {i: meshes[i] for i in structure_ids if i in meshes}
 
 

@@ -261,8 +261,9 @@ class Surfaces:
         missing = [i for i in structure_ids if i not in record.meshes]
         if "meshes" not in record.data.left_out or not missing:
             return
+        read_meshes(record.home, record.data, ())  # it is still the one that was opened
         fetch_meshes(record.home, str(record.data.name), missing)
-        newer = read_meshes(record.home, record.data.name, missing)
+        newer = read_meshes(record.home, record.data, missing)
         record.meshes.update(newer)
         self._fetched = (*self._fetched, Leases({mesh.path.parent for mesh in newer.values()}))
 

@@ -56,7 +56,7 @@ class MeshInfo:
                 raise ValueError(f"its type is {info['@type']!r:.40}")
             bits = int(info["vertex_quantization_bits"])
             transform = np.array(info["transform"], dtype=np.float64).reshape(_AXES, 4)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise PackageError(f"the meshes' info is none of neuroglancer's: {error!r}") from error
         if not np.isfinite(transform).all() or not 1 <= bits <= 32:  # noqa: PLR2004 (uint32)
             raise PackageError("the meshes' info holds an impossible transform or quantisation")

@@ -198,11 +198,14 @@ class Fetched:
         Those that could not be read.
     owns_files
         Whether the files may be moved.
+    metadata
+        What the source says of the atlas now; None if it cannot have changed.
     """
 
     files: Mapping[int, Path]
     findings: tuple[Finding, ...] = ()
     owns_files: bool = True
+    metadata: Metadata | None = None
 
 
 @runtime_checkable

@@ -80,9 +80,14 @@ class Bucket:
         for _ in range(_MOST_PAGES):
             page = self._page(connections, folder, token)
             found |= self._objects(page)
-            token = page.findtext("{*}NextContinuationToken") or ""
-            if page.findtext("{*}IsTruncated") != "true" or not token:
+            if (page.findtext("{*}IsTruncated") or "").strip().lower() != "true":
                 return found
+            before, token = token, page.findtext("{*}NextContinuationToken") or ""
+            if token in {"", before}:
+                raise DownloadError(
+                    f"{self.address}: the listing of {folder} is cut off, and does not say how to "
+                    "go on"
+                )
         raise DownloadError(f"{self.address}: the listing of {folder} never ends")
 
     def _page(self, connections: Connections, folder: str, token: str) -> ET.Element:
@@ -100,8 +105,10 @@ class Bucket:
         """Return the objects of a page."""
         found = {}
         for entry in page.iterfind("{*}Contents"):
-            key = unquote_plus(entry.findtext("{*}Key") or "")
-            size = entry.findtext("{*}Size") or ""
+            key = (entry.findtext("{*}Key") or "").strip()
+            if page.findtext("{*}EncodingType") == "url":
+                key = unquote_plus(key)
+            size = (entry.findtext("{*}Size") or "").strip()
             if key.startswith(self.prefix) and size.isdecimal():
                 etag = entry.findtext("{*}ETag") or ""
                 found[key[len(self.prefix) :]] = Listed(int(size), etag)
@@ -147,6 +154,6 @@ def _parsed(content: bytes) -> ET.Element | None:
         return None
     try:
         root = ET.fromstring(content)  # noqa: S314 (without entities)
-    except ET.ParseError:
+    except (ET.ParseError, LookupError, ValueError):  # or in an encoding that is none
         return None
     return root if root.tag.rpartition("}")[2] == "ListBucketResult" else None

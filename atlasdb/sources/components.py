@@ -27,6 +27,7 @@ from atlasdb.meshes import obj_text
 from atlasdb.meshes.draco import MeshInfo, decode_mesh
 from atlasdb.sources.base import EVERYTHING, Fetched, Provenance, Selection, SourceAtlas
 from atlasdb.sources.multiscale import (
+    UNKNOWN,
     ZARR_JSON,
     Level,
     choose_level,
@@ -214,8 +215,10 @@ class _Opening:
         """Return the manifest's metadata, additional references by their names."""
         raw = self._manifest
         where = self._objects.address + manifest_key(self._name)
-        if isinstance(raw, dict) and isinstance(raw.get("additional_references"), list):
-            components = raw["additional_references"]
+        if isinstance(raw, dict):
+            components = raw.get("additional_references", [])
+            if not isinstance(components, list):
+                raise PackageError(f"{where}: additional_references must be a list")
             names = [c.get("name") if isinstance(c, dict) else c for c in components]
             raw = raw | {
                 "additional_references": names,
@@ -296,7 +299,8 @@ class _Opening:
     def _check_level(self, level: Level, where: str, kind: str) -> None:
         """Refuse a level with other axes than the manifest's, and report a displaced one."""
         orientation = self._metadata.orientation
-        if level.orientation not in {orientation, ""}:
+        axes = zip(level.orientation, orientation, strict=True)
+        if any(found not in {wanted, UNKNOWN} for found, wanted in axes):
             raise PackageError(
                 f"{where} has its axes begin at {level.orientation!r}, the manifest says "
                 f"{orientation!r}"
@@ -338,7 +342,9 @@ class _Opening:
             [info_key, *keys], self._progress, "fetching the meshes", optional=True
         )
         if info_key not in files:
-            return Fetched({}, ())
+            if files or there:
+                raise PackageError(f"{self._objects.address}{info_key} is missing")
+            return Fetched({}, metadata=self._metadata)
         info = MeshInfo.parse(parsed_json(files[info_key].read_bytes(), info_key))
         self._progress.step("decoding meshes")
         target = self._staging / "meshes"
@@ -367,6 +373,7 @@ class _Opening:
                 for i, problem in problems.items()
                 if problem not in {"", "absent"}
             ),
+            metadata=self._metadata,
         )
 
 
@@ -411,7 +418,7 @@ def read_terminology(content: bytes, file: str) -> StructureTable:
         try:
             entries.append(_entry(row))
             values.append(_label_value(row["annotation_value"]))
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise PackageError(f"{file}: line {number}: {error!s:.200}") from error
     _refuse_shared_values(file, values, entries)
     return structure_table(entries, file, values)

@@ -24,6 +24,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ZARR_JSON = "zarr.json"
+
+UNKNOWN = "?"
+"""Stands for the start of an axis that has no orientation."""
+
+_STARTS = {
+    "anterior-to-posterior": "a",
+    "posterior-to-anterior": "p",
+    "superior-to-inferior": "s",
+    "inferior-to-superior": "i",
+    "right-to-left": "r",
+    "left-to-right": "l",
+}
+_TYPES = frozenset(
+    ["bool", "float16", "float32", "float64"]
+    + [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+)
+_MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
+"""What reading metadata of another form raises."""
+
 _AXES = 3
 _UM = {
     "angstrom": 1e-4,
@@ -56,7 +75,7 @@ class Level:
     corner_um
         Where its first voxel begins, measured from where the finest level's does.
     orientation
-        Where the axes start, by their anatomical orientations; empty if they have none.
+        Where the axes start, by their anatomical orientations; `UNKNOWN` for those without one.
     """
 
     path: str
@@ -99,7 +118,7 @@ def choose_level(group: object, resolution_um: Sequence[float], where: str) -> L
         levels = [_level(pyramid, dataset) for dataset in pyramid["datasets"]]
         # A voxel's size tells which level is the finest.
         finest = min(levels, key=lambda level: math.prod(level.resolution_um))
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except _MALFORMED as error:
         raise PackageError(f"{where} is no OME-Zarr 0.5 image of three axes: {error!r}") from error
     fitting = [level for level in levels if _is_close(level.resolution_um, resolution_um)]
     if len(fitting) != 1:
@@ -155,8 +174,8 @@ def _level(pyramid: dict[str, Any], dataset: dict[str, Any]) -> Level:
     centre = [o * unit for o, unit in zip(offset, units, strict=True)]
     # Positions are of centres: the first corner lies half of the level's own voxel before.
     corner = tuple(c - r / 2 for c, r in zip(centre, resolution, strict=True))
-    starts = [str(axis.get("orientation", {}).get("value", ""))[:1] for axis in axes]
-    orientation = "".join(starts) if all(starts) else ""
+    starts = [axis.get("orientation", {}).get("value") for axis in axes]
+    orientation = "".join(UNKNOWN if start is None else _STARTS[start] for start in starts)
     return Level(str(dataset["path"]), resolution, corner, orientation)
 
 
@@ -194,7 +213,9 @@ def chunk_keys(array: object, shape: tuple[int, ...], where: str) -> list[str]:
     """
     try:
         return _chunk_keys(array, shape, where)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except PackageError:
+        raise
+    except _MALFORMED as error:
         raise PackageError(f"{where} is no array of zarr 3: {error!r}") from error
 
 
@@ -203,9 +224,9 @@ def _chunk_keys(array: Any, shape: tuple[int, ...], where: str) -> list[str]:  #
         raise ValueError("it is something else")
     if tuple(array["shape"]) != shape:
         raise ShapeError(f"{where} has shape {tuple(array['shape'])}, the manifest says {shape}")
+    if array["data_type"] not in _TYPES:
+        raise ValueError(f"its type is {array['data_type']!r:.40}")
     kind = np.dtype(array["data_type"])
-    if kind.kind not in "iufb":
-        raise ValueError(f"its type is {kind}")
     _check_codecs(array["codecs"])
     if array["fill_value"] != 0:
         raise PackageError(f"{where} is filled with {array['fill_value']!r:.40}, not with 0")

@@ -16,7 +16,7 @@ import time
 from abc import ABC, abstractmethod
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from atlasdb.download import Connections, first_patience, in_threads, require_room
@@ -173,8 +173,8 @@ class FolderObjects(Objects):
 
     @property
     def is_sure_of_absence(self) -> bool:
-        """Not without a list: BrainGlobe's own tools leave folders half downloaded."""
-        return bool(self.sums)
+        """Never: BrainGlobe's own tools leave folders half downloaded."""
+        return False
 
     def bring(
         self,
@@ -287,8 +287,8 @@ class ServerObjects(Objects):
 
     @property
     def is_sure_of_absence(self) -> bool:
-        """Whether the server lists what it has."""
-        return self._bucket is not None or bool(self._sums)
+        """Whether the server lists what it has; digests may be of some files only."""
+        return self._bucket is not None
 
     def survey(self, folder: str) -> None:
         """Ask for the bucket's listing of a folder, once."""
@@ -300,12 +300,11 @@ class ServerObjects(Objects):
         """Return the names that the server's listing, or its digests, give."""
         prefix = checked_key(folder) + "/"
         self.survey(folder)
-        known: Collection[str] | None = self._listing(prefix)
-        if known is None:
-            known = self._sums or None
-        if known is None:
-            return None
+        listing = self._listing(prefix)
+        known: Collection[str] = self._sums if listing is None else listing
         below = [key[len(prefix) :] for key in known if key.startswith(prefix)]
+        if listing is None and not below:  # a list of other files says nothing of these
+            return None
         return frozenset(name for name in below if "/" not in name)
 
     def bring(
@@ -459,9 +458,18 @@ def _read_index(folder: Path) -> dict[str, _Kept]:
     """Return what is known of the objects in a folder."""
     try:
         entries = json.loads((folder / _INDEX).read_text("utf-8"))
-        return {str(key): _Kept(**entry) for key, entry in entries.items()}
+        kept = {str(key): _Kept(**entry) for key, entry in entries.items()}
+        return {key: entry for key, entry in kept.items() if _is_sound(entry)}
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def _is_sound(kept: Any) -> bool:  # noqa: ANN401 (a file may hold anything)
+    """Whether an entry of an index is what was written."""
+    texts = (kept.sha256, kept.etag, kept.modified)
+    return type(kept.bytes) is int and all(
+        isinstance(text, str) and text.isascii() and text.isprintable() for text in texts
+    )
 
 
 def _merge_index(folder: Path, kept: dict[str, _Kept]) -> None:

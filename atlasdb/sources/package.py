@@ -95,10 +95,16 @@ class FolderOrigin:
         progress: Progress,  # noqa: ARG002
     ) -> Fetched:
         """Return the mesh files themselves."""
-        _metadata(self.folder).require(self.expected)
+        metadata = _metadata(self.folder)
+        metadata.require(self.expected)
         files, _ = _meshes(self.folder / "meshes")
         wanted = set(structure_ids)
-        return Fetched({i: path for i, path in files.items() if i in wanted}, owns_files=False)
+        return Fetched(
+            {i: path for i, path in files.items() if i in wanted},
+            (),
+            owns_files=False,
+            metadata=metadata,
+        )
 
 
 def open_package(folder: Path, provenance: Provenance, *, owns_files: bool = False) -> TiffPackage:

@@ -47,7 +47,9 @@ def parsed_json(content: bytes, name: str) -> Any:  # noqa: ANN401 (whatever the
     """
     try:
         parsed = json.loads(content.decode("utf-8-sig"), parse_constant=_no_number)
-        json.dumps(parsed, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        json.dumps(
+            parsed, ensure_ascii=False, allow_nan=False
+        ).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         page = "is an HTML page, " if content.lstrip().startswith(b"<") else "is "
         raise PackageError(f"{name} {page}no valid JSON: {error!s:.200}") from error
