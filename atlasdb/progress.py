@@ -29,12 +29,13 @@ class _Lines:
         self._every_s = every_s
         self._total: int | None = None
         self._done = 0
+        self._measure = "bytes"
         self._begin = self._told = time.monotonic()
 
-    def step(self, label: str, total: int | None = None) -> None:
-        size = f" ({total:,} bytes)" if total else ""
+    def step(self, label: str, total: int | None = None, measure: str = "bytes") -> None:
+        size = f" ({total:,} {measure})" if total else ""
         print(f"{label}{size}", file=sys.stderr, flush=True)
-        self._total, self._done = total, 0
+        self._total, self._done, self._measure = total, 0, measure
         self._begin = self._told = time.monotonic()
 
     def advance(self, amount: int) -> None:
@@ -44,8 +45,9 @@ class _Lines:
             return
         self._told = now
         share = f" of {self._total:,} ({self._done / self._total:.0%})" if self._total else ""
-        rate = self._done / (now - self._begin) / 1e6
-        print(f"  {self._done:,} bytes{share}, {rate:.1f} MB/s", file=sys.stderr, flush=True)
+        rate = self._done / (now - self._begin)
+        speed = f"{rate / 1e6:.1f} MB/s" if self._measure == "bytes" else f"{rate:,.0f} rows/s"
+        print(f"  {self._done:,} {self._measure}{share}, {speed}", file=sys.stderr, flush=True)
 
     def note(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -58,12 +60,12 @@ class _Bars:
         self._bars = bars
         self._task: TaskID | None = None
 
-    def step(self, label: str, total: int | None = None) -> None:
+    def step(self, label: str, total: int | None = None, measure: str = "bytes") -> None:
         from rich.markup import escape
 
         if self._task is not None:
             self._bars.remove_task(self._task)
-        self._task = self._bars.add_task(escape(label), total=total)
+        self._task = self._bars.add_task(escape(label), total=total, measure=measure)
 
     def advance(self, amount: int) -> None:
         if self._task is not None:
@@ -90,9 +92,9 @@ class Calling:
         self._done = 0
         self._total: int | None = None
 
-    def step(self, label: str, total: int | None = None) -> None:
+    def step(self, label: str, total: int | None = None, measure: str = "bytes") -> None:
         """Begin a step."""
-        self._shown.step(label, total)
+        self._shown.step(label, total, measure)
         self._done, self._total = 0, total
 
     def advance(self, amount: int) -> None:
@@ -139,7 +141,7 @@ def progress_shown() -> Iterator[Progress]:
 
 
 def _columns() -> list[ProgressColumn]:
-    """Return what stands in a line: what is done, and for bytes how many, how fast, how long."""
+    """Return what stands in a line: what is done, how many bytes or rows, how fast, how long."""
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -153,11 +155,17 @@ def _columns() -> list[ProgressColumn]:
 
     class Bytes(DownloadColumn):
         def render(self, task: Task) -> Text:
-            return super().render(task) if task.completed else Text()
+            if task.fields["measure"] == "bytes":
+                return super().render(task) if task.completed else Text()
+            total = "" if task.total is None else f"/{task.total:,.0f}"
+            return Text(f"{task.completed:,.0f}{total} rows", style="progress.download")
 
     class Speed(TransferSpeedColumn):
         def render(self, task: Task) -> Text:
-            return super().render(task) if task.completed else Text()
+            if task.fields["measure"] == "bytes":
+                return super().render(task) if task.completed else Text()
+            speed = task.finished_speed or task.speed
+            return Text(f"{speed:,.0f} rows/s" if speed else "", style="progress.data.speed")
 
     class Remaining(TimeRemainingColumn):
         def render(self, task: Task) -> Text:

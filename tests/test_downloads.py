@@ -45,7 +45,7 @@ class Told(NoProgress):
         self.notes: list[str] = []
         self.done = 0
 
-    def step(self, label: str, total: int | None = None) -> None:
+    def step(self, label: str, total: int | None = None, measure: str = "bytes") -> None:
         self.steps.append((label, total))
         self.done = 0
 
@@ -274,7 +274,7 @@ def test_a_whole_part_is_not_downloaded_again(db: atlasdb.Database, tmp_path: Pa
     archive = archive_of(tmp_path / "served")
 
     class Stops(Told):
-        def step(self, label: str, total: int | None = None) -> None:
+        def step(self, label: str, total: int | None = None, measure: str = "bytes") -> None:
             super().step(label, total)
             if label.startswith("writing"):
                 raise KeyboardInterrupt

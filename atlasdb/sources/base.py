@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class Progress(Protocol):
     """Where work reports how far it is; the command line draws it, others may ignore it."""
 
-    def step(self, label: str, total: int | None = None) -> None:
-        """Begin a step of `total` units (bytes, usually), None where that is unknown."""
+    def step(self, label: str, total: int | None = None, measure: str = "bytes") -> None:
+        """Begin a step of `total` bytes or rows, None where that is unknown."""
 
     def advance(self, amount: int) -> None:
         """Report `amount` more units of the step."""
@@ -40,7 +40,7 @@ class Progress(Protocol):
 class NoProgress:
     """A `Progress` that shows nothing."""
 
-    def step(self, label: str, total: int | None = None) -> None:
+    def step(self, label: str, total: int | None = None, measure: str = "bytes") -> None:
         """Show nothing."""
 
     def advance(self, amount: int) -> None:
