@@ -6,8 +6,10 @@ then on points, masks, surroundings and statistics are array arithmetic, with no
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from atlasdb.errors import BlobError
 from atlasdb.voxels.borders import boundaries, surface
 from atlasdb.voxels.grid import UNITS, Grid
 from atlasdb.voxels.images import Images
@@ -18,6 +20,8 @@ from atlasdb.voxels.statistics import Statistics
 from atlasdb.voxels.surroundings import Composition, Surroundings, Track
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -69,6 +73,31 @@ class AtlasVoxels(PointLookups, Images, Surroundings, Statistics):
         return self  # nothing of it ever changes
 
     @property
+    def reopener(self) -> Callable[[], AtlasVoxels]:
+        """A small function that opens the same home again, in another process too."""
+        return partial(_reopened, self._data.reopen)
+
+    def carried(self) -> AtlasVoxels:
+        """Return the same atlas with what lookups need in memory.
+
+        It can be pickled to a machine that does not see the home. An atlas as it was opened can be
+        pickled too: the other process then opens the same home, and refuses one that was changed.
+
+        Examples
+        --------
+        >>> import atlasdb, pickle, tempfile
+        >>> db = atlasdb.connect(tempfile.mkdtemp())
+        >>> _ = db.ingest("phantom_mouse_100um")
+        >>> voxels = db.voxels("phantom_mouse_100um")
+        >>> for sent in (voxels, voxels.carried()):
+        ...     pickle.loads(pickle.dumps(sent)).acronyms_at([[4950, 4150, 3150]]).tolist()
+        ['CP']
+        ['CP']
+        """
+        kinds = ["ranks"] if self._data.sides is None else ["ranks", "hemispheres"]
+        return AtlasVoxels(self._data.carrying(*kinds))
+
+    @property
     def name(self) -> AtlasName:
         """The atlas's full name."""
         return self._data.name
@@ -77,6 +106,11 @@ class AtlasVoxels(PointLookups, Images, Surroundings, Statistics):
     def grid(self) -> Grid:
         """The shape, the resolution, and where voxels are."""
         return self._data.grid
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all that lookups depend on: equal for atlases that answer alike."""
+        return self._data.fingerprint
 
     @property
     def structures(self) -> StructureTable:
@@ -113,3 +147,16 @@ class AtlasVoxels(PointLookups, Images, Surroundings, Statistics):
     def array(self, kind: str) -> NDArray[Any]:
         """Return a volume read whole; see `atlasdb.voxels.data.AtlasData.array`."""
         return self._data.array(kind)
+
+
+def _reopened(reopen: Callable[[], AtlasData] | None) -> AtlasVoxels:
+    """Return an atlas that was opened before, opened again.
+
+    Raises
+    ------
+    BlobError
+        It has no home: it was sent.
+    """
+    if reopen is None:
+        raise BlobError("this atlas was sent from another process: it has no home to open")
+    return AtlasVoxels(reopen())

@@ -6,7 +6,8 @@ an open atlas keeps its files from being swept by a lease and answers alike for 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,10 @@ class AtlasData:
         What keeps the files from being swept.
     left_out
         What the ingest was told to leave out: 'meshes', 'references'.
+    reopen
+        Opens it again, in another process too.
+    carried
+        Volumes that are in memory instead of their files; then no other one can be asked for.
     """
 
     name: AtlasName
@@ -79,6 +84,20 @@ class AtlasData:
     read_statistics: Callable[[], pa.Table]
     leases: object = None
     left_out: tuple[str, ...] = ()
+    reopen: Callable[[], AtlasData] | None = None
+    carried: Mapping[str, NDArray[Any]] | None = None
+
+    def __reduce__(self) -> tuple[Callable[..., AtlasData], tuple[Any, ...]]:
+        # Another process maps the same files; what is carried goes with the object.
+        if self.carried is None and self.reopen is not None:
+            return _reopened, (self.reopen, str(self.name), self.fingerprint)
+        fields = (self.name, self.grid, self.table, self.blobs, self.symmetric)
+        return _carried, (*fields, self.statistics, self.left_out, self.carried)
+
+    def carrying(self, *kinds: str) -> AtlasData:
+        """Return the same atlas with some volumes in memory, to go where its files are not."""
+        volumes = {kind: np.array(self.volume(kind)) for kind in kinds}
+        return replace(self, carried=volumes)
 
     @cached_property
     def ranks(self) -> NDArray[Any]:
@@ -148,6 +167,10 @@ class AtlasData:
             The file is missing, or its size is not the one that it was written with.
         """
         blob = self.blob(kind)
+        if self.carried is not None and kind in self.carried:
+            carried = self.carried[kind].view()
+            carried.flags.writeable = False
+            return carried
         check_blob(blob)
         mapped = map_contiguous(blob.path, blob.dtype, blob.shape)
         try:
@@ -192,3 +215,55 @@ class AtlasData:
                 f"{listing(sorted(self.blobs), limit=20)}{left_out}"
             )
         return self.blobs[kind]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of all that lookups depend on: it tells whether two openings answer alike."""
+        structures = self.table.structures
+        said = [
+            self.grid,
+            structures.hierarchy.ids.tolist(),
+            structures.hierarchy.last_rank.tolist(),
+            structures.acronyms,
+            self.table.orphans.tolist(),
+            self.blobs["ranks"].sha256,
+            None if self.sides is None else self.blobs["hemispheres"].sha256,
+        ]
+        return hashlib.sha256(repr(said).encode()).hexdigest()
+
+
+def _reopened(reopen: Callable[[], AtlasData], name: str, fingerprint: str) -> AtlasData:
+    """Return an atlas opened again, if it still answers alike.
+
+    Raises
+    ------
+    BlobError
+        It was replaced meanwhile.
+    """
+    data = reopen()
+    if data.fingerprint != fingerprint:
+        raise BlobError(f"{name} was replaced since it was opened: open it again")
+    return data
+
+
+def _carried(
+    name: AtlasName,
+    grid: Grid,
+    table: RankTable,
+    blobs: Mapping[str, Blob],
+    symmetric: bool,
+    statistics: pa.Table,
+    left_out: tuple[str, ...],
+    carried: Mapping[str, NDArray[Any]] | None,
+) -> AtlasData:
+    """Return an atlas that another process sent."""
+    return AtlasData(
+        name,
+        grid,
+        table,
+        blobs,
+        symmetric,
+        read_statistics=lambda: statistics,
+        left_out=left_out,
+        carried=carried,
+    )

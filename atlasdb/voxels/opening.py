@@ -7,6 +7,7 @@ whoever looks things up in it.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -155,6 +156,7 @@ def read_data(
         read_statistics=lambda: _statistics(home, name, volumes),
         leases=Leases({blob.path.parent for blob in blobs.values()}),
         left_out=tuple(left_out or ()),
+        reopen=partial(open_atlas, home, str(name)),
     )
 
 

@@ -14,6 +14,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -135,21 +136,59 @@ def locate(
     array([ 0, 29])
     """
     array = checked_points(points)
-    checked_unit(unit)
+    if array.flags.c_contiguous or not array.flags.f_contiguous:
+        locator = partial(_Locator, grid, unit)
+        return _located(locator, len(array), array.__getitem__, sink, threads)
+    return locate_columns(list(array.T), grid, sink, unit=unit, threads=threads)
+
+
+def locate_columns(
+    columns: Sequence[NDArray[Any]],
+    grid: Grid,
+    sink: Sink,
+    *,
+    unit: str = "um",
+    threads: int | None = None,
+) -> OutsidePoints:
+    """Find the voxel of every point, given as three arrays of coordinates.
+
+    Parameters
+    ----------
+    columns
+        Three (N,) arrays of floats or integers along the axes AP, SI, RL; nothing is copied.
+    grid, sink, unit, threads
+        As of `locate`.
+    """
+    locator = partial(_ColumnLocator, grid, unit)
+
+    def part(rows: slice) -> list[NDArray[Any]]:
+        return [column[rows] for column in columns]
+
+    return _located(locator, len(columns[0]), part, sink, threads)
+
+
+def _located(
+    locator: Callable[[int], Callable[[Any, slice], Located]],
+    count: int,
+    part: Callable[[slice], Any],
+    sink: Sink,
+    threads: int | None,
+) -> OutsidePoints:
+    """Share the blocks of points out among threads; return those outside."""
 
     def work(blocks: Iterator[int]) -> list[tuple[int, NDArray[np.int64]]]:
-        locator = _Locator(grid, unit, min(len(array), _BLOCK))
+        locate_block = locator(min(count, _BLOCK))
         outside = []
         with np.errstate(all="ignore"):
             for block in blocks:
-                rows = slice(block * _BLOCK, min((block + 1) * _BLOCK, len(array)))
-                located = locator(array[rows], rows)
+                rows = slice(block * _BLOCK, min((block + 1) * _BLOCK, count))
+                located = locate_block(part(rows), rows)
                 if located.inside is not None:
                     outside.append(_offenders(located))
                 sink(located)
         return outside
 
-    shared = share_out(work, -(-len(array) // _BLOCK), threads)
+    shared = share_out(work, -(-count // _BLOCK), threads)
     found = [block for blocks in shared for block in blocks]
     rows = np.sort(np.concatenate([first for _, first in found])) if found else np.empty(0)
     return OutsidePoints(
@@ -224,6 +263,7 @@ class _Locator:
     """
 
     def __init__(self, grid: Grid, unit: str, size: int) -> None:
+        checked_unit(unit)
         self._scale = 1.0 if unit == "voxel" else MICRONS_PER_UNIT[unit]
         self._divisor = None if unit == "voxel" else _divisor(grid.resolution_um, size)
         self._limit = _repeated(grid.shape, min(size, _ROW))
@@ -285,6 +325,52 @@ class _Locator:
             points = np.multiply(points, self._scale, out=voxel, casting="unsafe", dtype=_FLOAT)
         divisor = self._divisor[: voxel.size]
         np.divide(points, divisor, out=voxel, casting="unsafe", dtype=_FLOAT)
+
+
+class _ColumnLocator:
+    """One thread's buffers, and the arithmetic of one block whose axes lie apart."""
+
+    def __init__(self, grid: Grid, unit: str, size: int) -> None:
+        checked_unit(unit)
+        self._scale = 1.0 if unit == "voxel" else MICRONS_PER_UNIT[unit]
+        self._divisors = None if unit == "voxel" else grid.resolution_um
+        self._shape = grid.shape
+        self._strides = (float(grid.shape[1] * grid.shape[2]), float(grid.shape[2]), 1.0)
+        self._voxel = np.empty((AXES, size))
+        self._linear, self._term = np.empty((2, size))
+        self._index, self._scratch = np.empty((2, size), dtype=np.int64)
+
+    def __call__(self, columns: Sequence[NDArray[Any]], rows: slice) -> Located:
+        n = len(columns[0])
+        voxel, index = self._voxel[:, :n], self._index[:n]
+        linear, term = self._linear[:n], self._term[:n]
+        is_inside = True
+        for axis, column in enumerate(columns):
+            self._divide(column, axis, voxel[axis])
+            np.floor(voxel[axis], out=voxel[axis])
+            if axis == 0:
+                np.multiply(voxel[axis], self._strides[axis], out=linear)
+            else:  # integers below 2**53: exact
+                np.multiply(voxel[axis], self._strides[axis], out=term)
+                np.add(linear, term, out=linear)
+            # NaN is an extreme.
+            is_inside &= bool(voxel[axis].min() >= 0 and voxel[axis].max() < self._shape[axis])
+        np.copyto(index, linear, casting="unsafe")
+        if is_inside:
+            return Located(rows, index, None, voxel.T, self._scratch[:n])
+        shape = np.array(self._shape)[:, None]
+        inside = np.asarray(np.logical_and(voxel >= 0, voxel < shape).all(axis=0))
+        np.multiply(index, inside, out=index)  # whatever NaN and infinities became
+        return Located(rows, index, inside, voxel.T, self._scratch[:n])
+
+    def _divide(self, column: NDArray[Any], axis: int, out: NDArray[np.float64]) -> None:
+        """Turn coordinates along an axis into voxels, not yet whole ones."""
+        if self._divisors is None:
+            np.copyto(out, column, casting="unsafe")
+            return
+        if self._scale != 1.0:
+            column = np.multiply(column, self._scale, out=out, casting="unsafe", dtype=_FLOAT)
+        np.divide(column, self._divisors[axis], out=out, casting="unsafe", dtype=_FLOAT)
 
 
 def _divisor(resolution_um: Sequence[float], size: int) -> NDArray[np.float64]:
