@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from atlasdb import database
+from atlasdb.cell_queries import CellQueries
 from atlasdb.errors import QueryError, one_line
 from atlasdb.home import Home
 from atlasdb.queries import load
@@ -54,7 +55,7 @@ def connect(home: str | Path | None = None) -> Database:
     return Database(Home.resolve(home))
 
 
-class Database(StructureQueries):
+class Database(StructureQueries, CellQueries):
     """An atlas database.
 
     Parameters

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import operator
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import duckdb
@@ -26,16 +26,18 @@ from atlasdb.errors import (
     PackageError,
     SchemaVersionError,
     UnknownAtlasError,
+    UnknownCellTableError,
     UnknownDepthError,
     UnknownStructureError,
     did_you_mean,
 )
+from atlasdb.home import Leases
 from atlasdb.names import AtlasName
 from atlasdb.queries import bundled, text_literal
-from atlasdb.views import has_atlases
+from atlasdb.views import CELLS, cell_tables, cell_view, create_cell_views, has_atlases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import Engine
 
@@ -78,6 +80,9 @@ def reading(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     with reading_any_schema(home) as connection:
         try:
             check_schema(connection, home)
+            if is_moved(connection, home):
+                with suppress(HomeError):  # where it can be written; this connection does without
+                    relocate(home, timeout_s=0)
             yield connection
         except (duckdb.IOException, duckdb.FatalException, duckdb.SerializationException) as error:
             raise HomeError(
@@ -91,14 +96,22 @@ def reading_any_schema(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a home's database for reading, whatever its schema."""
     connection = duckdb.connect()
     try:
-        attach(connection, home)
+        leases = attach(connection, home)
         yield connection
+        del leases
     finally:
         connection.close()
 
 
-def attach(connection: duckdb.DuckDBPyConnection, home: Home) -> None:
-    """Attach a home's database read-only under the name ``atlas`` and make it the default."""
+def attach(connection: duckdb.DuckDBPyConnection, home: Home) -> list[Leases]:
+    """Attach a home's database read-only under the name ``atlas`` and make it the default.
+
+    Returns
+    -------
+    list of Leases
+        What keeps the files of the tables of cells from being swept; to be held as long as the
+        connection is.
+    """
     if not home.has_database():
         raise HomeNotFoundError(
             f"there is no atlas database in {home.folder}: run `atlasdb ingest ATLAS` or "
@@ -107,8 +120,72 @@ def attach(connection: duckdb.DuckDBPyConnection, home: Home) -> None:
     try:
         connection.execute(f"ATTACH {text_literal(home.database)} AS atlas (READ_ONLY)")
         connection.execute("USE atlas")
+        files = _cell_files(connection)
+        _find_moved_cells(connection, home, files)
+        return _leases_on(home, files)
     except duckdb.Error as error:
         raise opening_error(home, error) from error
+
+
+def _find_moved_cells(
+    connection: duckdb.DuckDBPyConnection, home: Home, files: Sequence[tuple[str, str]]
+) -> None:
+    """Let tables of cells be found in a home that was moved or copied.
+
+    Their views name files by absolute paths. Where these are not of this home, views of the same
+    names in memory come before them.
+    """
+    here = home.folder.resolve()
+    if all(location == str(here) for _, location in files):
+        return
+    connection.execute(f"CREATE SCHEMA memory.{CELLS}")
+    for table in cell_tables(connection):
+        connection.execute(cell_view(table, here, f"memory.{CELLS}"))
+    connection.execute(f"SET search_path = 'atlas.main,memory.{CELLS}'")
+
+
+def _cell_files(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    """Return the file of each registered table, and the home that its view reads."""
+    try:  # without parameters: DuckDB would import pandas for one
+        return connection.execute("SELECT path, location FROM main.cell_table").fetchall()
+    except (duckdb.CatalogException, duckdb.BinderException):  # an older schema, or none
+        return []
+
+
+def _leases_on(home: Home, files: Sequence[tuple[str, str]]) -> list[Leases]:
+    """Return leases on the folders of files, those that are there."""
+    leases = []
+    for path, _ in files:
+        with suppress(OSError):
+            leases.append(Leases([(home.folder / PurePosixPath(path)).parent]))
+    return leases
+
+
+def is_moved(connection: duckdb.DuckDBPyConnection, home: Home) -> bool:
+    """Whether a home with tables of cells is elsewhere than its views say."""
+    here = str(home.folder.resolve())
+    return any(location != here for _, location in _cell_files(connection))
+
+
+def relocate(home: Home, *, timeout_s: float = 60.0) -> bool:
+    """Make the views of tables of cells anew: they read the files where these are now.
+
+    Returns
+    -------
+    bool
+        Whether the home had been moved.
+
+    Raises
+    ------
+    HomeError
+        It cannot be written.
+    """
+    with reading_any_schema(home) as connection:
+        check_schema(connection, home)
+        moved = is_moved(connection, home)
+    with writing(home, timeout_s=timeout_s) as connection:
+        create_cell_views(connection)
+    return moved
 
 
 def opening_error(home: Home, error: duckdb.Error) -> HomeError:
@@ -149,6 +226,8 @@ def writing(home: Home, *, timeout_s: float = 60.0) -> Iterator[duckdb.DuckDBPyC
         try:
             check_schema(connection, home)
             connection.execute("BEGIN TRANSACTION")
+            if is_moved(connection, home):
+                create_cell_views(connection)
             yield connection
             draft.blob_folders = blob_folders(connection)
             connection.execute("COMMIT")
@@ -219,7 +298,8 @@ def blob_folders(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
     """Return the folders, relative to the home, in which the database has files."""
     rows = connection.execute(
         "SELECT DISTINCT parse_dirpath(path) FROM "
-        "(SELECT path FROM main.volume UNION ALL SELECT path FROM main.mesh)"
+        "(SELECT path FROM main.volume UNION ALL SELECT path FROM main.mesh "
+        "UNION ALL SELECT path FROM main.cell_table)"
     ).fetchall()
     return frozenset(folder for (folder,) in rows)
 
@@ -309,6 +389,31 @@ def find_atlas(connection: duckdb.DuckDBPyConnection, atlas: str) -> tuple[int, 
         else did_you_mean(wanted.name, [n.name for n in named])
     )
     raise UnknownAtlasError(f"no atlas {wanted} in this home{hint}; `atlasdb list` shows all")
+
+
+def find_cells(connection: duckdb.DuckDBPyConnection, table: str) -> tuple[str, AtlasName]:
+    """Return the name of a registered table of cells, and the atlas that it is pinned to.
+
+    Parameters
+    ----------
+    connection
+        A reading or writing one.
+    table
+        Its name, with or without ``cells.``, in whatever case.
+
+    Raises
+    ------
+    UnknownCellTableError
+        There is none of this name; near names are suggested.
+    """
+    bare = table.removeprefix(f"{CELLS}.")
+    known = {row.name: row.atlas for row in cell_tables(connection)}
+    for name, atlas in known.items():
+        if name.lower() == bare.lower():
+            return name, AtlasName.parse(atlas)
+    raise UnknownCellTableError(
+        f"no table cells.{bare}{did_you_mean(bare, known)}; `atlasdb cells list` shows all"
+    )
 
 
 def present(home: Home, name: AtlasName) -> AtlasName | None:
@@ -443,8 +548,8 @@ def reading_engine(home: Home, *, any_schema: bool = False) -> Engine:
 
     engine = create_engine("duckdb:///:memory:", poolclass=NullPool)
 
-    def attach_home(connection: Any, _record: object) -> None:  # noqa: ANN401 (the dialect's wrapper)
-        attach(connection, home)
+    def attach_home(connection: Any, record: Any) -> None:  # noqa: ANN401 (the dialect's)
+        record.info["leases"] = attach(connection, home)
         if not any_schema:
             check_schema(connection, home)
 

@@ -16,17 +16,21 @@ A message names the thing, what was expected, what was found, and what to do nex
     │   ├── AmbiguousAcronymError              several structures bear this acronym
     │   ├── UnknownDepthError                  no structure of this atlas is so deep
     │   │   └── UnknownLevelError (ValueError) no descendant of a structure is at that level
-    │   └── UnknownQueryError                  no such named query
+    │   ├── UnknownQueryError                  no such named query
+    │   └── UnknownCellTableError              no such registered table of cells
     ├── OutsideError (ValueError)              points outside the volume, and no value for them
     ├── PointsError (ValueError)               a table of points that cannot be read as one
+    ├── CellTableError (ValueError)            a table of cells cannot be registered by this name
     ├── NoVoxelsError (ValueError)             a structure that has no voxels
     ├── NoMeshError (FileNotFoundError)        a structure that has no mesh, or none on that side
+    ├── SchedulerError (RuntimeError)          a cluster cannot be worked on
     ├── MissingPackageError (ImportError)      an optional package is not installed
     ├── QueryError (ValueError)                a statement that DuckDB refuses
     ├── WriteError (ValueError)                changes of rows that contradict each other
     └── HomeError (OSError)                    the home cannot be read or written
         ├── HomeNotFoundError                  there is no database in it
         ├── HomeBusyError                      another program holds it
+        ├── AtlasInUseError                    tables of cells were annotated with an atlas
         ├── SchemaVersionError                 its schema is older or newer than this atlasdb
         └── BlobError                          a volume or mesh is missing, truncated or altered
 """
@@ -124,6 +128,10 @@ class UnknownQueryError(LookupFailedError):
     """There is no named query of this name."""
 
 
+class UnknownCellTableError(LookupFailedError):
+    """The home has no registered table of cells of this name."""
+
+
 class OutsideError(AtlasDBError, ValueError):
     """Points lie outside the volume, and the caller named no value for them."""
 
@@ -132,12 +140,20 @@ class PointsError(AtlasDBError, ValueError):
     """A table of points cannot be read, or what its columns mean cannot be told."""
 
 
+class CellTableError(AtlasDBError, ValueError):
+    """A table of cells cannot be registered by this name: it is none, or is taken."""
+
+
 class NoVoxelsError(AtlasDBError, ValueError):
     """What was asked of a structure's voxels has no answer: it has none."""
 
 
 class NoMeshError(AtlasDBError, FileNotFoundError):
     """A structure has no mesh in its atlas, or nothing of it lies on the side asked for."""
+
+
+class SchedulerError(AtlasDBError, RuntimeError):
+    """A Dask cluster cannot be reached, or its workers cannot do what is asked."""
 
 
 class MissingPackageError(AtlasDBError, ImportError):
@@ -162,6 +178,10 @@ class HomeNotFoundError(HomeError):
 
 class HomeBusyError(HomeError):
     """Another program holds the database or the home's lock."""
+
+
+class AtlasInUseError(HomeError):
+    """An atlas cannot be removed: tables of cells were annotated with it."""
 
 
 class SchemaVersionError(HomeError):

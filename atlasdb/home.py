@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 DATABASE = "atlas.duckdb"
-_BLOBS = ("volumes", "meshes")
+_BLOBS = {"volumes": 3, "meshes": 3, "cells": 2}
+"""Folders of the home's files, and how far below the folder of one ingest is."""
 _STAGING = "staging-"
 _DRAFT = ".atlas.duckdb."
 _POLL_S = 0.05
@@ -311,12 +312,12 @@ class Home:
 
     def _sweep(self, referenced: frozenset[str]) -> None:
         """Remove the blob and staging folders that no row names and nobody reads."""
-        for kind in _BLOBS:
-            for folder in self.folder.glob(f"{kind}/*/*/*"):
+        for kind, depth in _BLOBS.items():
+            for folder in self.folder.glob(f"{kind}{'/*' * depth}"):
                 if folder.relative_to(self.folder).as_posix() not in referenced:
                     remove_unread(folder)
-            for level in ("*/*", "*", ""):
-                _remove_empty(list(self.folder.glob(f"{kind}/{level}".rstrip("/"))))
+            for level in reversed(range(depth)):
+                _remove_empty(list(self.folder.glob(f"{kind}{'/*' * level}")))
         for folder in self.downloads.glob(f"{_STAGING}*"):
             remove_unread(folder)
         for path in self.downloads.glob(".*.lock"):

@@ -14,6 +14,7 @@ from importlib.metadata import version as distribution_version
 from typing import TYPE_CHECKING, Any, Literal
 
 from atlasdb import rows
+from atlasdb.cells.registering import mark_outdated, refuse_if_pinned
 from atlasdb.database import find_atlas, present, reading, sweep, writing
 from atlasdb.errors import (
     DownloadError,
@@ -77,6 +78,9 @@ class IngestReport:
         What the ingest check saw.
     left_out
         What the atlas that was present is there without: 'meshes', 'references'.
+    outdated
+        The tables of cells that were annotated with the atlas that was replaced, which answered
+        otherwise.
     """
 
     atlas: AtlasName
@@ -86,6 +90,7 @@ class IngestReport:
     meshes: int = 0
     findings: tuple[Finding, ...] = ()
     left_out: tuple[str, ...] = ()
+    outdated: tuple[str, ...] = ()
 
 
 def ingest(
@@ -213,7 +218,7 @@ def _ingest(
     if strict:
         _refuse_warnings(name, prepared.findings)
     progress.step("writing the database")
-    status = _commit(home, name, opened, prepared, selection, force=force)
+    status, outdated = _commit(home, name, opened, prepared, selection, force=force)
     if status == "present":
         return IngestReport(name, "present")
     return IngestReport(
@@ -223,6 +228,7 @@ def _ingest(
         structures=len(opened.structures),
         meshes=len(prepared.meshes),
         findings=prepared.findings,
+        outdated=outdated,
     )
 
 
@@ -274,11 +280,14 @@ def remove(home: Home, atlas: str) -> AtlasName:
     ------
     UnknownAtlasError
         It is not there.
+    AtlasInUseError
+        Tables of cells were annotated with it.
     """
     with reading(home) as connection:
-        find_atlas(connection, atlas)  # a misspelt name needs no lock
+        refuse_if_pinned(connection, *find_atlas(connection, atlas))  # as misspelt names: no lock
     with writing(home) as connection:
         atlas_id, name = find_atlas(connection, atlas)
+        refuse_if_pinned(connection, atlas_id, name)
         _delete_rows(connection, atlas_id)
         create_atlas_views(connection, name.name)
     _forget_shared(home)
@@ -306,8 +315,12 @@ def _commit(
     selection: Selection,
     *,
     force: bool,
-) -> Literal["ingested", "replaced", "present"]:
-    """Name the blob folders and insert the rows, in one step for readers."""
+) -> tuple[Literal["ingested", "replaced", "present"], tuple[str, ...]]:
+    """Name the blob folders and insert the rows, in one step for readers.
+
+    Returns what was done, and the tables of cells that are out of date since.
+    """
+    outdated: tuple[str, ...] = ()
     parts = (name.name, str(name.version), secrets.token_hex(6))
     folders = {
         prepared.volumes_folder: "/".join(("volumes", *parts)),
@@ -329,13 +342,15 @@ def _commit(
             row = _atlas_row(name, source, prepared) | {"left_out": [*selection.left_out] or None}
             _insert(connection, old_id, row, tables)
             create_atlas_views(connection, name.name)
+            if old_id is not None:
+                outdated = tuple(mark_outdated(home, connection, old_id, name))
     except _PresentError:
-        return "present"
+        return "present", ()
     except BaseException:
         # What was interrupted after the swap is published: only what no row names may go.
         sweep(home)
         raise
-    return "ingested" if old_id is None else "replaced"
+    return "ingested" if old_id is None else "replaced", outdated
 
 
 class _PresentError(Exception):

@@ -570,11 +570,28 @@ class CellTable(Base):
 
     name: Mapped[str] = mapped_column(String, primary_key=True, comment="view cells.<name>")
     atlas_id: Mapped[int] = mapped_column(Integer, comment=_ATLAS_ID)
-    path: Mapped[str] = mapped_column(String, comment="relative to the home folder")
+    path: Mapped[str] = mapped_column(String, comment="Parquet file, relative to the home folder")
+    location: Mapped[str] = mapped_column(String, comment="the home folder that the view reads")
+    source: Mapped[str] = mapped_column(String, comment="what it was read from")
+    added_at: Mapped[datetime] = mapped_column(DateTime, comment="when it was annotated, UTC")
     rows: Mapped[int] = mapped_column(BigInteger, comment="number of cells")
+    bytes: Mapped[int] = mapped_column(BigInteger, comment="size of the file")
+    sha256: Mapped[str] = mapped_column(String, comment="digest of the file")
     unit: Mapped[str] = mapped_column(String, comment="unit of the coordinates as they were read")
+    orientation: Mapped[str] = mapped_column(
+        String, comment="where the coordinates as they were read count from"
+    )
     columns: Mapped[dict[str, Any]] = mapped_column(
         JSON, comment="which column became ap_um, si_um, rl_um"
+    )
+    added: Mapped[list[str]] = mapped_column(
+        ARRAY(String), comment="the columns that were added to those of the source"
+    )
+    fingerprint: Mapped[str] = mapped_column(
+        String, comment="digest of what the atlas's answers follow from"
+    )
+    outdated: Mapped[bool] = mapped_column(
+        Boolean, comment="whether the atlas was replaced by one that answers otherwise"
     )
     inside: Mapped[int] = mapped_column(BigInteger, comment="cells in a structure")
     unlabelled: Mapped[int] = mapped_column(

@@ -14,8 +14,9 @@ from typing import Literal, cast, get_args
 
 from atlasdb.errors import QueryError, UnknownQueryError, did_you_mean, listing
 
-Kind = Literal["atlas", "structure", "structures", "integer", "number", "text", "points"]
-"""What a parameter can be: 'structures' is a list, 'points' a table's name or a file's path."""
+Kind = Literal["atlas", "structure", "structures", "integer", "number", "text", "points", "cells"]
+"""What a parameter can be: 'structures' is a list, 'points' a table's name or a file's path,
+'cells' a registered table, which says its atlas itself."""
 
 _STATEMENT = re.compile(r"^-- name: (\w+)\n((?:--.*\n)*)", re.MULTILINE)
 _PARAMETER = re.compile(r"\$(\w+) (\w+)(?: = (.*?))?: (.*)")

@@ -26,14 +26,14 @@ from atlasdb.database import (
 )
 from atlasdb.errors import AtlasDBError, UnknownDepthError, UnknownStructureError, WriteError
 from atlasdb.models import Base, Ragged, Structure
+from atlasdb.names import AtlasName
 from atlasdb.queries import bundled, parse_queries
-from atlasdb.views import create_atlas_views, create_views
+from atlasdb.views import cell_tables, create_atlas_views, create_views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from atlasdb.home import Home
-    from atlasdb.names import AtlasName
 
 
 class AtlasSession(Session):
@@ -226,9 +226,20 @@ def writing_session(home: Home, *, atlas: str | None = None) -> Iterator[AtlasSe
             for name in sorted(names - _names(connection)):
                 create_atlas_views(connection, name)
             create_views(connection)
+            _mark_outdated(home, connection)
             draft.blob_folders = blob_folders(connection)
             connection.execute("COMMIT")
             connection.execute("CHECKPOINT")
+
+
+def _mark_outdated(home: Home, connection: duckdb.DuckDBPyConnection) -> None:
+    """Let no table of cells go on with structures that its atlas no longer has."""
+    tables = cell_tables(connection)
+    if tables:
+        from atlasdb.cells.registering import mark_outdated  # it opens atlases, as few sessions do
+
+        for atlas_id, atlas in sorted({(table.atlas_id, table.atlas) for table in tables}):
+            mark_outdated(home, connection, atlas_id, AtlasName.parse(atlas))
 
 
 def _check_files(home: Home, paths: set[str]) -> None:

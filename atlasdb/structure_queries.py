@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import duckdb
 
-from atlasdb.database import TypedWord, find_atlas, find_structure, lookup_error, reading
+from atlasdb.database import (
+    TypedWord,
+    find_atlas,
+    find_cells,
+    find_structure,
+    lookup_error,
+    reading,
+)
 from atlasdb.errors import QueryError, UnknownDepthError, one_line
 from atlasdb.queries import find_query
 
@@ -290,12 +297,12 @@ class StructureQueries:
         query = find_query(name)
         parameters = {key: value for key, value in parameters.items() if value is not None}
         query.check_names(set(parameters))
-        reads_files = any(p.kind == "points" for p in query.parameters)
+        reads_files = any(p.kind in {"points", "cells"} for p in query.parameters)
         with self._asking(reads_files=reads_files) as connection:
             resolve = _Resolver(connection)
             values = {
                 p.name: resolve(p, parameters.get(p.name, p.default or None))
-                for p in sorted(query.parameters, key=lambda p: p.kind != "atlas")
+                for p in sorted(query.parameters, key=lambda p: p.kind not in {"atlas", "cells"})
             }
             found = connection.execute(query.sql, values).to_arrow_table()
             return _named(found, *resolve.atlases)
@@ -362,7 +369,7 @@ class _Resolver:
         self._connection = connection
         self.atlases: list[AtlasName] = []
 
-    def __call__(self, parameter: Parameter, given: Any) -> Any:  # noqa: ANN401 (any value)
+    def __call__(self, parameter: Parameter, given: Any) -> Any:  # noqa: ANN401, PLR0911 (any value)
         if given is None:
             return None
         if parameter.kind == "atlas":
@@ -372,6 +379,10 @@ class _Resolver:
             return find_structure(self._connection, self.atlases[0], given)
         if parameter.kind == "structures":
             return _structure_ids(self._connection, self.atlases[0], given)
+        if parameter.kind == "cells":
+            name, atlas = find_cells(self._connection, str(given))
+            self.atlases.append(atlas)
+            return f"cells.{name}"
         if parameter.kind == "points":
             return str(given)
         return parameter.parse(given) if isinstance(given, str) else _plain_number(given)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from atlasdb.catalogue import catalogue, is_from_a_source
 from atlasdb.database import find_atlas, reading
-from atlasdb.errors import AtlasDBError, SourceError
+from atlasdb.errors import AtlasDBError, AtlasInUseError, SourceError
 from atlasdb.ingest import ingest, remove
 from atlasdb.names import AtlasName
 from atlasdb.sources.base import NoProgress, Selection
@@ -39,6 +39,8 @@ class UpdateReport:
         Where the version was found, or what went wrong.
     removed
         Older versions that were removed.
+    kept
+        Why older versions were not: tables of cells were annotated with them.
     """
 
     atlas: AtlasName
@@ -46,6 +48,7 @@ class UpdateReport:
     latest: AtlasName
     detail: str = ""
     removed: tuple[AtlasName, ...] = ()
+    kept: tuple[str, ...] = ()
 
 
 def update(
@@ -138,11 +141,22 @@ def _update(
             if report.status == "present":
                 raise SourceError(f"{latest} is there already, in another format")
         old = [AtlasName(name, atlas.version) for atlas in here]
-        removed = [remove(home, str(a)) for a in old if prune and a != latest]
+        removed, kept = _prune(home, [a for a in old if prune and a != latest])
     except AtlasDBError as error:
         return UpdateReport(newest, "failed", newest, str(error))
     status: Literal["updated", "current"] = "current" if latest == newest else "updated"
-    return UpdateReport(newest, status, latest, offer.place.name, tuple(removed))
+    return UpdateReport(newest, status, latest, offer.place.name, removed, kept)
+
+
+def _prune(home: Home, old: list[AtlasName]) -> tuple[tuple[AtlasName, ...], tuple[str, ...]]:
+    """Remove versions; return those that were removed, and why others were not."""
+    removed, kept = [], []
+    for atlas in old:
+        try:
+            removed.append(remove(home, str(atlas)))
+        except AtlasInUseError as error:
+            kept.append(f"{atlas} is kept: {error}")
+    return tuple(removed), tuple(kept)
 
 
 def _elsewhere(offered: Catalogue, name: str) -> str:

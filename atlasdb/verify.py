@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from atlasdb import rows
+from atlasdb.cells.registering import verify_cells
 from atlasdb.database import find_atlas, reading
 from atlasdb.errors import AtlasDBError, PackageError
 from atlasdb.filelock import lease
@@ -26,6 +27,7 @@ from atlasdb.meshes import MeshCounts, count_mesh
 from atlasdb.queries import quoted
 from atlasdb.runs import find_extents, find_runs, rank_labels
 from atlasdb.structures import StructureTable, label_values_of
+from atlasdb.views import cell_tables
 from atlasdb.volumes import Blob, check_blob, read_volume
 
 if TYPE_CHECKING:
@@ -152,6 +154,11 @@ class _Checker:
         for table, content in expected.items():
             yield _attempt(f"table {table}", lambda t=table, c=content: self._compare(t, c))  # type: ignore[misc]
         yield _attempt("ranks volume against the runs", lambda: self._check_ranks(blobs["ranks"]))
+        for cells in cell_tables(self.connection, f"c.atlas_id = {self.atlas_id:d}"):
+            yield _attempt(
+                f"cells.{cells.name}",
+                lambda name=cells.name: verify_cells(self.home, self.connection, name),  # type: ignore[misc]
+            )
 
     def _rows(self, sql: str) -> list[tuple[Any, ...]]:
         return self.connection.execute(sql, [self.atlas_id]).fetchall()

@@ -7,20 +7,26 @@ stored with them, so that any client can show it.
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from string import Template
 from typing import TYPE_CHECKING
+
+import duckdb
 
 from atlasdb.queries import bundled, parse_queries, quoted, text_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import duckdb
-
     from atlasdb.queries import Query
 
 ALL = "all_atlases"
 """The schema of the views over all atlases. No atlas can be called so: names have a resolution."""
+
+CELLS = "cells"
+"""The schema of the registered tables of cells. No atlas can be called so either."""
 
 _MACROS = ("hierarchy", "levels", "coordinates")
 """Files of macros, each resting on those before it."""
@@ -33,7 +39,7 @@ def digest() -> str:
     """Return a digest of all that the views and macros are made from."""
     import hashlib  # 3 ms, which readers do without
 
-    texts = (_text(name) for name in (*_MACROS, ALL, "atlas"))
+    texts = (_text(name) for name in (*_MACROS, ALL, "atlas", CELLS))
     return hashlib.sha256("".join(texts).encode()).hexdigest()
 
 
@@ -48,6 +54,138 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
     names = connection.execute("SELECT DISTINCT name FROM main.atlas ORDER BY name").fetchall()
     for (name,) in names:
         create_atlas_views(connection, name)
+    create_cell_views(connection)
+
+
+def create_cell_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the views of the registered tables of cells, and note where the home is.
+
+    They name their files by absolute paths, so that any client in any folder can ask them.
+    """
+    drop_schemas(connection, _existing(connection, [CELLS]))
+    (path,) = connection.execute(
+        "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
+    ).fetchall()[0]
+    home = Path(path).resolve().parent if path else None
+    tables = cell_tables(connection)
+    if not tables or home is None:
+        return
+    connection.execute("UPDATE main.cell_table SET location = ?", [str(home)])
+    connection.execute(f"CREATE SCHEMA {CELLS}")
+    for table in tables:
+        connection.execute(cell_view(table, home, CELLS))
+
+
+@dataclass(frozen=True)
+class CellTableRow:
+    """What a view of cells is made of."""
+
+    name: str
+    atlas: str
+    atlas_id: int
+    path: str
+    source: str
+    outdated: bool
+
+
+def cell_tables(connection: duckdb.DuckDBPyConnection, where: str = "true") -> list[CellTableRow]:
+    """Return the registered tables of cells that fulfil a condition of ours."""
+    rows = connection.execute(
+        "SELECT c.name, concat(a.name, '@', a.version), c.atlas_id, c.path, c.source, "  # noqa: S608
+        "c.outdated "
+        "FROM main.cell_table AS c JOIN main.atlas AS a ON a.atlas_id = c.atlas_id "
+        f"WHERE {where} ORDER BY c.name"
+    ).fetchall()
+    return [CellTableRow(*row) for row in rows]
+
+
+_FOUND = {
+    "ap_um": "DOUBLE",
+    "si_um": "DOUBLE",
+    "rl_um": "DOUBLE",
+    "structure_id": "BIGINT",
+    "acronym": "VARCHAR",
+    "hemisphere": "VARCHAR",
+    "status": "VARCHAR",
+}
+"""The columns that every table of cells has, beside its own."""
+
+
+def cell_view(table: CellTableRow, home: Path, schema: str) -> str:
+    """Return the statements that make the view of a table of cells.
+
+    Where its answers would be wrong, because the atlas was replaced, or there are none, because the
+    file is gone or broken, the view is an error that says so.
+    """
+    file = home / PurePosixPath(table.path)
+    columns = _columns_of(file) if file.is_file() else None
+    if columns is None:
+        reason = f"cannot be read: {file}" if file.is_file() else f"is missing: {file}"
+        problem = (
+            f"the file of cells.{table.name} {reason}; put it back and run `atlasdb db relocate`, "
+            f"or add the table again with --force"
+        )
+        return _error_view(table, schema, problem, _FOUND)
+    if table.outdated:
+        problem = (
+            f"cells.{table.name} was annotated with another {table.atlas} than the one that is "
+            f"here now: `atlasdb cells refresh {table.name}` annotates it again"
+        )
+        return _error_view(table, schema, problem, columns)
+    return Template(_text(CELLS)).substitute(
+        view=f"{schema}.{quoted(table.name)}",
+        atlas_id=table.atlas_id,
+        file=text_literal(glob_escaped(str(file))),
+        comment=_cell_comment(table),
+    )
+
+
+def _cell_comment(table: CellTableRow) -> str:
+    return text_literal(f"cells of {table.source} in {table.atlas}")
+
+
+def _columns_of(file: Path) -> dict[str, str] | None:
+    """Return the columns of a Parquet file with their types; None if it cannot be read.
+
+    It is asked by a connection of its own, whose failure spoils no transaction.
+    """
+    with duckdb.connect() as connection:
+        try:
+            rows = connection.execute(
+                f"DESCRIBE FROM read_parquet({text_literal(glob_escaped(str(file)))}, "
+                "hive_partitioning = false, filename = false)"
+            ).fetchall()
+        except duckdb.Error:
+            return None
+    return {name: kind for name, kind, *_ in rows}
+
+
+def _error_view(table: CellTableRow, schema: str, problem: str, columns: dict[str, str]) -> str:
+    """Return the statements that make a view which raises an error, whatever is asked of it.
+
+    Every column is the error, so that no filter can be answered without it: conditions on a file
+    could rule out all of its rows before any is looked at.
+    """
+    view = f"{schema}.{quoted(table.name)}"
+    raised = f"error({text_literal(problem)})"
+    shown = [f"CAST({raised} AS {kind}) AS {quoted(name)}" for name, kind in columns.items()]
+    return (
+        f"CREATE VIEW {view} AS SELECT CAST({raised} AS INTEGER) AS atlas_id, "  # noqa: S608
+        f"{', '.join(shown)} "
+        f"FROM (SELECT 1) AS _c WHERE CAST({raised} AS BOOLEAN);"
+        f"COMMENT ON VIEW {view} IS {_cell_comment(table)}"
+    )
+
+
+def glob_escaped(path: str) -> str:
+    """Return a path that DuckDB takes for itself and not for a pattern.
+
+    Examples
+    --------
+    >>> glob_escaped("/a[1]/b*")
+    '/a[[]1]/b[*]'
+    """
+    return re.sub(r"([\[*?])", r"[\1]", path)
 
 
 def create_atlas_views(connection: duckdb.DuckDBPyConnection, name: str) -> None:
@@ -76,9 +214,18 @@ def drop_views(connection: duckdb.DuckDBPyConnection) -> None:
         names = connection.execute("SELECT DISTINCT name FROM main.atlas").fetchall()
         for (name,) in names:
             drop_schemas(connection, _atlas_schemas(connection, name))
-    connection.execute(f"DROP SCHEMA IF EXISTS {ALL} CASCADE")
+    drop_schemas(connection, _existing(connection, [ALL, CELLS]))
     for name, kind in _macros(connection):
         connection.execute(f"DROP {kind} main.{quoted(name)}")
+
+
+def _existing(connection: duckdb.DuckDBPyConnection, schemas: list[str]) -> list[str]:
+    """Return those schemas that are there."""
+    rows = connection.execute(
+        "SELECT schema_name FROM duckdb_schemas() WHERE database_name = current_database()"
+    ).fetchall()
+    there = {schema for (schema,) in rows}
+    return [schema for schema in schemas if schema in there]
 
 
 def drop_schemas(connection: duckdb.DuckDBPyConnection, schemas: Iterable[str]) -> None:

@@ -67,3 +67,22 @@ FROM finding AS f
 WHERE f.atlas_id = atlas_id($atlas)
 GROUP BY f.severity, f.code
 ORDER BY f.severity DESC, min(f.number);
+
+-- name: cell_tables
+-- The registered tables of cells, with the number of cells by status.
+SELECT
+    concat('cells.', c.name) AS name,
+    concat(a.name, '@', a.version) AS atlas,
+    c.rows,
+    c.inside,
+    c.unlabelled,
+    c.background,
+    c.outside,
+    c.source,
+    c.unit,
+    c.orientation,
+    c.added_at,
+    c.outdated
+FROM main.cell_table AS c
+INNER JOIN main.atlas AS a ON a.atlas_id = c.atlas_id
+ORDER BY c.name;

@@ -11,6 +11,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 import atlasdb
@@ -82,7 +84,7 @@ def real_components(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def full(tmp_path_factory: pytest.TempPathFactory) -> atlasdb.Database:
-    """A home with the phantoms, two versions and two resolutions of a small atlas; read only."""
+    """The phantoms, two versions and two resolutions of a small atlas, and cells; read only."""
     from small import SmallAtlas, labels
 
     database = atlasdb.connect(tmp_path_factory.mktemp("full") / "home")
@@ -99,6 +101,10 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> atlasdb.Database:
         database.ingest(str(atlas.write(sources)))
     coarse = SmallAtlas(resolution_um=(100.0, 40.0, 20.0), annotation=labels(9))
     database.ingest(str(coarse.write(sources)))
+    chance = np.random.default_rng(8)
+    cells = {name: chance.uniform(-10, 210, 200) for name in ("ap_um", "si_um", "rl_um")}
+    cells["animal"] = chance.choice(["m1", "m2"], 200)
+    database.add_cells("pilot", pa.table(cells), "small_rat_50um@1.2")
     return database
 
 

@@ -179,7 +179,7 @@ class Bucket(Files):
         """Answer one request."""
         parts = urlsplit(request.path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        if parts.path == self.root and query.get("list-type") == "2":
+        if parts.path.rstrip("/") == self.root.rstrip("/") and query.get("list-type") == "2":
             self.send(request, 200, self._page(query), {"Content-Type": "application/xml"})
         else:
             super().answer(request)

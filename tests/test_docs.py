@@ -15,12 +15,23 @@ import atlasdb
 from atlasdb.cli import run
 from atlasdb.queries import bundled, parse_queries
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+PROJECT = Path(__file__).parents[1]
+README = (PROJECT / "README.md").read_text("utf-8")
+CELLS = (PROJECT / "docs" / "cells.md").read_text("utf-8")
+
+FEW_CELLS = """cell_id,animal,ap_um,si_um,rl_um
+007,m1,4950,4150,3150
+008,m1,4960,4150,3150
+009,m1,9350,2350,3050
+010,m2,4950,4150,8250
+011,m2,9350,2350,3050
+012,m2,-150,0,0
+"""
 
 
-def blocks(language: str) -> list[str]:
-    """Return README's blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    """Return a page's blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def test_the_four_ways_to_descendants_agree(full: atlasdb.Database) -> None:
@@ -55,9 +66,11 @@ def test_the_shell_s_ten_seconds(
 ) -> None:
     """The seconds that the ingest took are the only thing that may differ."""
     monkeypatch.setenv("ATLASDB_HOME", str(tmp_path / "home"))
-    shown = "".join(b for b in blocks("console") if "$ atlasdb ingest" in b or "lookup" in b)
+    monkeypatch.chdir(tmp_path)
+    Path("cells.csv").write_text(FEW_CELLS)
+    shown = "".join(b for b in blocks("console") if "$ atlasdb" in b.replace("&& atlasdb", ""))
     stations = re.findall(r"^\$ atlasdb (.*)\n((?:[^$].*\n)+)", shown, re.MULTILINE)
-    assert len(stations) == 3
+    assert len(stations) == 6
     for command, expected in stations:
         assert run(shlex.split(command)) == 0
         printed = capsys.readouterr().out
@@ -69,8 +82,9 @@ def test_the_shell_s_ten_seconds(
 def test_python_s_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each block ends with an expression, and a comment that shows its value."""
     monkeypatch.setenv("ATLASDB_HOME", str(tmp_path / "home"))
-    assert len(blocks("python")) == 4
-    for block in blocks("python"):
+    python = [*blocks("python"), *blocks("python", CELLS)]
+    assert len(python) == 6
+    for block in python:
         code, _, shown = block.rstrip().rpartition("\n# ")
         *statements, last = ast.parse(code).body
         assert isinstance(last, ast.Expr)
@@ -78,6 +92,25 @@ def test_python_s_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         exec(compile(ast.Module(statements, []), "README", "exec"), names)  # noqa: S102 (ours)
         found = eval(compile(ast.Expression(last.value), "README", "eval"), names)  # noqa: S307 (ours)
         assert found == ast.literal_eval(shown)
+
+
+def test_the_join_with_registered_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    db = atlasdb.connect(tmp_path / "home")
+    db.ingest("phantom_mouse_100um")
+    (tmp_path / "cells.csv").write_text(FEW_CELLS)
+    db.add_cells("pilot", tmp_path / "cells.csv", "phantom_mouse_100um")
+    (statement,) = blocks("sql", CELLS)
+    found = {row["acronym"]: row["cells"] for row in db.sql(statement).to_pylist()}
+    assert (found["root"], found["CNU"], found["CP"], found["VISp5"]) == (5, 3, 3, 2)
+
+
+def test_the_pages_name_every_command_and_query_of_cells() -> None:
+    from atlasdb.cli.cells_command import SUBCOMMANDS
+
+    for name in SUBCOMMANDS:
+        assert re.search(rf"`atlasdb cells {name}|`{name} NAME`|cells {name}", CELLS), name
+    for query in parse_queries("cells", (bundled("queries") / "cells.sql").read_text("utf-8")):
+        assert query.name == "cells_per_region" or f"`{query.name}`" in CELLS
 
 
 def test_the_commands_for_a_fresh_machine_are_there() -> None:

@@ -29,6 +29,8 @@ GIVEN: dict[str, Any] = {
     "ap_um": 60,
     "si_um": 30,
     "rl_um": 15,
+    "cells": "pilot",
+    "by": "animal",
 }
 
 POINTS = (

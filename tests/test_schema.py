@@ -157,7 +157,8 @@ def every_view_answers(db: atlasdb.Database) -> None:
     uncommented = db.sql(
         "SELECT table_name, column_name FROM duckdb_columns() "
         "WHERE database_name = current_database() AND comment IS NULL "
-        "AND table_name <> 'alembic_version'"
+        "AND table_name <> 'alembic_version' "
+        "AND (schema_name <> 'cells' OR column_name <> 'animal')"  # the cells' own column
     )
     assert uncommented.num_rows == 0, uncommented.to_pylist()
     macros = db.sql(
@@ -214,8 +215,8 @@ def test_views_survive_a_migration(full: atlasdb.Database, tmp_path: Path) -> No
     import shutil
 
     home = atlasdb.connect(tmp_path / "copy")
-    home.home.folder.mkdir()
-    shutil.copyfile(full.home.database, home.home.database)
+    shutil.copytree(full.home.folder, home.home.folder)
+    assert home.relocate(), "the view of cells reads the copy's file from now on"
     queries = (
         # DuckDB writes the names after EXCLUDE in any order.
         (

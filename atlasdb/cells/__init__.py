@@ -1,1 +1,1 @@
-"""Tables of points joined with an atlas: reading them, and finding what is at each."""
+"""Tables of cells joined with an atlas: counting them, and finding what is at each."""

@@ -1,374 +1,345 @@
-"""Tables of points from files and streams, a batch at a time.
+"""Tables of points: from paths, addresses and streams to pieces that can be read in any order.
 
-The one idea: coordinates become numbers, everything else stays as it is written, rows stay in order
-and none is dropped. Which columns are coordinates, and in which unit, is found by name only where
-the name leaves no doubt (``ap_um, si_um, rl_um``), and is otherwise for the caller to say.
+The one idea: several files are one table only if they have the same columns of the same types, and
+all of a folder is read or none of it: what is left out without a word would be missing cells.
 """
 
 from __future__ import annotations
 
-import csv
+import glob
 import re
-import select
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import unquote, urlsplit
 
-import numpy as np
 import pyarrow as pa
 
+from atlasdb.cells.arrays import ArrayPiece
+from atlasdb.cells.cellfinder import XmlPiece, YamlPiece
+from atlasdb.cells.columnar import ArrowPiece, ParquetPiece, WithConstants, parquet_pieces
+from atlasdb.cells.columns import NOTHING_STATED, find_coordinates
+from atlasdb.cells.hdf import HdfPiece
+from atlasdb.cells.pieces import File, empty, saying_which
+from atlasdb.cells.text import TextPiece
 from atlasdb.errors import PointsError, listing
-from atlasdb.voxels.grid import AXES, UNITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
+    from atlasdb.cells.columns import Coordinates, Stated
+    from atlasdb.cells.pieces import Block, Piece
 
-AXIS_NAMES = ("ap", "si", "rl")
-
-BATCH_ROWS = 1 << 17
-_BATCH_BYTES = 1 << 22
-_LONGEST_LINE = 1 << 24
-_LONGEST_ROW = 1 << 26
+_TEXT = frozenset({".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz"})
+_PARQUET = frozenset({".parquet", ".pq"})
+_ARROW = frozenset({".arrow", ".feather", ".ipc", ".arrows"})
+_ARRAYS = frozenset({".npy", ".npz"})
+_XML, _YAML, _HDF = frozenset({".xml"}), frozenset({".yml", ".yaml"}), frozenset({".points"})
+_KINDS = (_TEXT, _PARQUET, _ARROW, _ARRAYS, _XML, _YAML, _HDF)
+_READABLE = (
+    ".csv, .tsv, .txt (also .gz), .parquet, .feather, .arrow, .npy, .npz, cellfinder's .xml and "
+    ".yml, .points"
+)
+_HIVE = re.compile(r"([^=/]+)=([^/]*)")
+_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True)
-class PointTable:
-    """A table of points that is read once, from the first row to the last.
+class Points:
+    """A table of points.
 
     Attributes
     ----------
-    batches
-        Its rows, in order; all have the same columns.
-    columns
-        Which of them are the coordinates along the axes AP, SI, RL.
-    unit
-        What these are in: 'um', 'mm', 'm' or 'voxel'.
+    name
+        What it is called in messages.
+    pieces
+        Its parts, in order.
+    coordinates
+        Which columns are coordinates.
+    schema
+        All of its columns.
+    files
+        What it was read from: path, size and time of change.
     """
 
-    batches: Iterator[pa.RecordBatch]
-    columns: tuple[str, str, str]
-    unit: str
+    name: str
+    pieces: tuple[Piece, ...]
+    coordinates: Coordinates
+    schema: pa.Schema
+    files: tuple[tuple[str, int | None, int], ...] = ()
 
-    def points_of(self, batch: pa.RecordBatch) -> NDArray[np.float64]:
-        """Return the coordinates of a batch, (N, 3) float64; NaN where there is none.
+    @property
+    def rows(self) -> int | None:
+        """How many; None if that is not known before they are read."""
+        rows = [piece.rows for piece in self.pieces]
+        return None if None in rows else sum(rows)  # type: ignore[arg-type]
 
-        Raises
-        ------
-        PointsError
-            A coordinate that is no number.
-        """
-        axes = []
-        for name in self.columns:
-            column = batch.column(name)
-            try:
-                if pa.types.is_boolean(column.type) or pa.types.is_temporal(column.type):
-                    raise pa.ArrowInvalid(f"it holds {column.type}")
-                axes.append(column.cast(pa.float64()).to_numpy(zero_copy_only=False))
-            except pa.ArrowException as error:
-                raise PointsError(f"column {name} holds no numbers: {error}") from error
-        return np.column_stack(axes)
+    @property
+    def total(self) -> int | None:
+        """How much there is to read, in `measure`; None if that is not known."""
+        totals = [piece.total for piece in self.pieces]
+        return None if None in totals else sum(totals)  # type: ignore[arg-type]
+
+    @property
+    def measure(self) -> str:
+        """What `total` and `Block.amount` count: 'rows', or 'bytes' where rows are not known."""
+        return "bytes" if self.rows is None else "rows"
+
+    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[Block]:
+        """Yield all rows in order, of all columns or of some."""
+        for piece in self.pieces:
+            yield from piece.blocks(self.schema.names if columns is None else columns)
+
+    def none(self) -> pa.RecordBatch:
+        """Return no rows, with all columns."""
+        return empty(self.schema)
 
 
-@contextmanager
-def reading_points(
-    source: str,
+def open_points(
+    sources: Sequence[str | Path] | str | Path,
+    stated: Stated = NOTHING_STATED,
     *,
     stdin: BinaryIO | None = None,
-    columns: Sequence[str] | None = None,
-    unit: str | None = None,
-) -> Iterator[PointTable]:
-    """Open a table of points while the block runs.
+) -> Points:
+    """Open a table of points.
 
     Parameters
     ----------
-    source
-        A ``.csv``, ``.tsv`` or ``.txt``, ``.parquet`` or ``.npy`` file, or '-' for text from
-        `stdin`. Texts have their columns separated by tabs, commas, semicolons or spaces, with a
-        line of names or, of three columns of numbers, without.
+    sources
+        A file, a folder, a glob, an address that pyarrow's file systems open (``s3://``,
+        ``gs://``), '-' for text from `stdin`; or several, which are one table. Texts have their
+        columns separated by tabs, commas, semicolons or spaces, with a line of names or, of three
+        columns of numbers, without. Folders may have partitions (``sample=m06/``), which become
+        columns of text.
+    stated
+        What is known of its coordinates.
     stdin
         What '-' means.
-    columns
-        The names of the coordinates along AP, SI, RL; found by name by default.
-    unit
-        'um', 'mm', 'm' or 'voxel'; by default what the columns' names say, else 'um'.
 
-    Yields
-    ------
-    PointTable
-        Columns of text keep what is written in them; coordinates are float64.
+    Returns
+    -------
+    Points
+        Nothing but headers has been read.
 
     Raises
     ------
     PointsError
-        The file cannot be read, or its coordinates cannot be told.
+        A file is not there or cannot be read, files do not fit each other, or the coordinates
+        cannot be told.
     """
-    ending = Path(source).suffix.lower()
-    with ExitStack() as files:
-        if source == "-":
-            if stdin is None:
-                raise PointsError("there is no standard input to read points from")
-            yield _from_text(stdin, "standard input", columns, unit)
-        elif not Path(source).is_file():
-            raise PointsError(f"there is no file {source}")
-        elif ending == ".npy":
-            yield _from_npy(Path(source), columns, unit)
-        elif ending in {".parquet", ".pq"}:
-            yield _from_parquet(files.enter_context(Path(source).open("rb")), source, columns, unit)
-        elif ending in {".csv", ".tsv", ".txt"}:
-            yield _from_text(files.enter_context(Path(source).open("rb")), source, columns, unit)
-        else:
-            raise PointsError(
-                f"{source} is none of the tables that can be read: .csv, .tsv, .txt, .parquet, "
-                ".npy; or - for text from standard input"
-            )
-
-
-def _from_npy(path: Path, columns: Sequence[str] | None, unit: str | None) -> PointTable:
-    """Open an array of (N, 3) numbers, memory-mapped."""
-    if columns is not None:
-        raise PointsError(f"{path} is an array: its columns have no names to choose by")
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise PointsError(f"{path} is no readable .npy file: {error}") from error
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.shape[1] != AXES:  # noqa: PLR2004
-        raise PointsError(f"{path} must hold an array of (N, 3), found {np.shape(array)}")
-    if array.dtype.kind not in "iuf":
-        raise PointsError(f"{path} must hold real numbers, found {array.dtype.name}")
-    unit = unit or "um"
-    names = _names_in(unit)
-    is_common = array.dtype.kind in "iu" or array.dtype.itemsize in {4, 8}
-    dtype = array.dtype.newbyteorder("=") if is_common else np.dtype(np.float64)
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        for start in range(0, max(len(array), 1), BATCH_ROWS):
-            part = array[start : start + BATCH_ROWS]
-            values = [pa.array(part[:, axis].astype(dtype)) for axis in range(AXES)]
-            yield pa.record_batch(values, names=list(names))
-
-    return PointTable(batches(), names, unit)
-
-
-def _from_parquet(
-    stream: BinaryIO, name: str, columns: Sequence[str] | None, unit: str | None
-) -> PointTable:
-    """Open a Parquet file, a row group at a time."""
-    import pyarrow.parquet as pq  # takes 30 ms
-
-    try:
-        file = pq.ParquetFile(stream)
-    except (pa.ArrowException, OSError) as error:
-        raise PointsError(f"{name} is no readable Parquet file: {error}") from error
-    schema = file.schema_arrow
-    chosen, unit = choose_columns(schema.names, columns, unit, name)
-    return PointTable(_readable(file.iter_batches(BATCH_ROWS), schema, name), chosen, unit)
-
-
-def _from_text(
-    stream: BinaryIO, name: str, columns: Sequence[str] | None, unit: str | None
-) -> PointTable:
-    """Open text with separators, with or without a line of names."""
-    line = _first_line(stream, name)
-    separator = _separator(line)
-    try:
-        cells = line.split() if separator == " " else next(csv.reader([line], delimiter=separator))
-    except csv.Error as error:
-        raise PointsError(f"the first line of {name} cannot be read: {error}") from error
-    has_names = not all(map(_is_number, cells))
-    if has_names:
-        header = cells
-        chosen, unit = choose_columns(header, columns, unit, name)
-    else:
-        if columns is not None or len(cells) != AXES:
-            raise PointsError(
-                f"the first line of {name} has {len(cells)} numbers and no names: give the columns "
-                "names, or leave three, AP, SI and RL"
-            )
-        unit = unit or "um"
-        chosen = _names_in(unit)
-        header = list(chosen)
-    types = {column: pa.float64() if column in chosen else pa.string() for column in header}
-    blocks = _blocks(stream, b"" if has_names else line.encode() + b"\n", name)
-    batches = _parsed(blocks, types, separator)
-    return PointTable(_readable(batches, pa.schema(types), name), chosen, unit)
-
-
-def _first_line(stream: BinaryIO, name: str) -> str:
-    """Return the first line of a text, without its end."""
-    first = stream.readline(_LONGEST_LINE)
-    if len(first) == _LONGEST_LINE:
-        raise PointsError(f"the first line of {name} is longer than {_LONGEST_LINE:,} bytes")
-    try:
-        line = first.decode("utf-8-sig").strip("\r\n")
-    except UnicodeDecodeError as error:
-        raise PointsError(f"{name} is no UTF-8 text") from error
-    if not line.strip():
-        raise PointsError(f"{name} is empty, or begins with an empty line")
-    return line
-
-
-def _blocks(stream: BinaryIO, rest: bytes, name: str) -> Iterator[bytes]:
-    """Yield whole rows of text, some megabytes at a time, or what a slow pipe has given so far.
-
-    They are read here and in this thread: a library that reads ahead would neither hear Ctrl-C nor
-    let go of the stream.
-    """
-    while data := stream.read1(_BATCH_BYTES):  # type: ignore[attr-defined]
-        rest += data
-        if len(rest) < _BATCH_BYTES and _has_more(stream):
-            continue
-        end = _end_of_rows(rest)
-        if end:
-            yield rest[:end]
-            rest = rest[end:]
-        elif len(rest) > _LONGEST_ROW:
-            raise PointsError(
-                f"{name}: a row has over {_LONGEST_ROW:,} bytes; is a quote not closed?"
-            )
-    if rest:
-        yield rest
-
-
-def _has_more(stream: BinaryIO) -> bool:
-    """Whether reading from a stream would not have to wait; so it seems of what is no file."""
-    try:
-        return bool(select.select([stream], [], [], 0)[0])
-    except (OSError, ValueError):
-        return True
-
-
-def _end_of_rows(text: bytes) -> int:
-    """Return where the last whole row ends: after a line's end that is in no quotes."""
-    end = text.rfind(b"\n")
-    while end >= 0 and text.count(b'"', 0, end) % 2:
-        end = text.rfind(b"\n", 0, end)
-    return end + 1
-
-
-def _parsed(
-    blocks: Iterator[bytes], types: dict[str, pa.DataType], separator: str
-) -> Iterator[pa.RecordBatch]:
-    """Yield blocks of text as tables."""
-    from pyarrow import csv as pa_csv  # takes 20 ms
-
-    for block in blocks:
-        text = _respaced(block) if separator == " " else block
-        if not text.strip():
-            continue
-        table = pa_csv.read_csv(
-            pa.BufferReader(text),
-            read_options=pa_csv.ReadOptions(
-                use_threads=False, block_size=len(text) + 1, column_names=list(types)
-            ),
-            parse_options=pa_csv.ParseOptions(delimiter=separator, newlines_in_values=True),
-            convert_options=pa_csv.ConvertOptions(column_types=types, strings_can_be_null=False),
-        )
-        yield from table.combine_chunks().to_batches()
-
-
-def _respaced(text: bytes) -> bytes:
-    """Return lines with one space wherever there are several, but in quotes."""
-    lines = (line if b'"' in line else b" ".join(line.split()) for line in text.split(b"\n"))
-    return b"\n".join(lines)
-
-
-def choose_columns(
-    names: Sequence[str], columns: Sequence[str] | None, unit: str | None, where: str
-) -> tuple[tuple[str, str, str], str]:
-    """Return which columns are the coordinates, and their unit.
-
-    Parameters
-    ----------
-    names
-        The table's columns.
-    columns, unit
-        What the caller says of them, if anything.
-    where
-        The table, for messages.
-
-    Raises
-    ------
-    PointsError
-        There is none, or more than one possibility, or a column of this name is not there.
-
-    Examples
-    --------
-    >>> choose_columns(["id", "ap_mm", "si_mm", "rl_mm"], None, None, "a table")
-    (('ap_mm', 'si_mm', 'rl_mm'), 'mm')
-    """
-    twice = sorted({name for name in names if list(names).count(name) > 1})
+    given = [sources] if isinstance(sources, str | Path) else list(sources)
+    if not given:
+        raise PointsError("no table of points is named")
+    name = str(given[0]) if len(given) == 1 else f"{given[0]} and {len(given) - 1:,} more"
+    if [str(source) for source in given] == ["-"]:
+        if stdin is None:
+            raise PointsError("there is no standard input to read points from")
+        piece = TextPiece(None, "standard input", stated, stdin)
+        return Points(piece.file, (piece,), piece.coordinates, piece.schema)
+    files = [found for source in given for found in _files(str(source))]
+    twice = {file.name for file, _ in files if [f.state for f, _ in files].count(file.state) > 1}
     if twice:
-        raise PointsError(f"{where} has several columns called {listing(twice)}: rename them")
-    if columns is not None:
-        missing = [name for name in columns if name not in names]
-        if missing:
-            raise PointsError(f"{where} has no column {listing(missing)}; it has {listing(names)}")
-        if len(set(columns)) < AXES:
-            raise PointsError(f"the coordinates are three columns, not {listing(columns)}")
-        units = {u for u in map(_unit_of, columns) if u}
-        if len(units | ({unit} if unit else set())) > 1:
+        raise PointsError(f"{listing(sorted(twice))} would be read twice: name every file once")
+    by_file = [_pieces(file, constants, stated) for file, constants in files]
+    schema = _common_schema([pieces[0] for pieces in by_file])
+    pieces = tuple(piece for pieces in by_file for piece in pieces)
+    coordinates = _coordinates(pieces[0], schema, stated)
+    return Points(name, pieces, coordinates, schema, tuple(file.state for file, _ in files))
+
+
+def _coordinates(piece: Piece, schema: pa.Schema, stated: Stated) -> Coordinates:
+    """Return which columns are coordinates, as the file's kind has it."""
+    inner: Any = piece.piece if isinstance(piece, WithConstants) else piece
+    if isinstance(inner, ParquetPiece | ArrowPiece):
+        return find_coordinates(schema.names, stated, inner.file)
+    coordinates: Coordinates = inner.coordinates
+    return coordinates
+
+
+def _pieces(file: File, constants: Mapping[str, str | None], stated: Stated) -> tuple[Piece, ...]:
+    """Return the pieces of a file."""
+    pieces: tuple[Piece, ...]
+    if file.ending in _TEXT:
+        pieces = (TextPiece(file, file.name, stated),)
+    elif file.ending in _PARQUET:
+        pieces = parquet_pieces(file)
+    elif file.ending in _ARROW:
+        pieces = (ArrowPiece(file),)
+    elif file.ending in _ARRAYS:
+        pieces = (ArrayPiece(file, stated),)
+    elif file.ending in _XML:
+        pieces = (XmlPiece(file, stated),)
+    elif file.ending in _YAML:
+        pieces = (YamlPiece(file, stated),)
+    elif file.ending in _HDF:
+        pieces = (HdfPiece(file, stated),)
+    else:
+        raise PointsError(
+            f"{file.name} is none of the tables that can be read: {_READABLE}; or - for text from "
+            "standard input"
+        )
+    if not constants:
+        return pieces
+    return tuple(WithConstants(piece, constants) for piece in pieces)
+
+
+def _common_schema(firsts: Sequence[Piece]) -> pa.Schema:
+    """Return the columns that all files have, alike."""
+    schema = firsts[0].schema
+    types = {field.name: field.type for field in schema}
+    for piece in firsts[1:]:
+        found = {field.name: field.type for field in piece.schema}
+        for name in [*types, *found]:
+            if types.get(name) != found.get(name):
+                raise PointsError(
+                    f"column {name} is {_described(types.get(name))} in {firsts[0].file} and "
+                    f"{_described(found.get(name))} in {piece.file}: files that are read as one "
+                    "table need the same columns of the same types"
+                )
+    return schema
+
+
+def _described(kind: pa.DataType | None) -> str:
+    return "absent" if kind is None else str(kind)
+
+
+def _files(source: str) -> list[tuple[File, dict[str, str | None]]]:
+    """Return the files that a path, a glob, a folder or an address means, with their partitions."""
+    system, path = _located(source)
+    if system is None:
+        found = _local_files(path, source)
+    else:
+        with saying_which(source):
+            found = _remote_files(system, path, source)
+    kinds = {kind for file in found for kind in _KINDS if file.ending in kind}
+    if len(kinds) > 1:
+        raise PointsError(
+            f"{source} holds tables of several kinds ({listing(sorted({f.ending for f in found}))})"
+            f": name those of one, with a glob such as {source.rstrip('/')}/*{found[0].ending}"
+        )
+    return [(file, _partitions(file.path, path)) for file in found]
+
+
+def _located(source: str) -> tuple[Any, str]:
+    """Return the file system of an address and the path in it; None for this machine's."""
+    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", source):
+        return None, str(Path(source).expanduser())
+    from pyarrow import fs  # takes 20 ms
+
+    if urlsplit(source).password is not None:
+        raise PointsError(
+            "an address with a password would be stored and shown: give it to the file system in "
+            "its own way, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or ~/.aws"
+        )
+    place, mark, options = source.partition("?")
+    wild = place.replace("[", "%5B").replace("]", "%5D").replace(" ", "%20")
+    try:
+        system, path = fs.FileSystem.from_uri(wild + mark + options)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise PointsError(
+            f"{source} is no address that pyarrow opens: {' '.join(str(error).split())}"
+        ) from error
+    return (None, path) if isinstance(system, fs.LocalFileSystem) else (system, path)
+
+
+def _local_files(path: str, source: str) -> list[File]:
+    """Return the files of this machine that a path means."""
+    here = Path(path)
+    if here.is_dir():
+        below = [p for p in here.rglob("*") if not p.is_dir()]
+        return _of_folder([(p.relative_to(here).parts, str(p)) for p in below], source, None)
+    if here.exists():
+        return [File(str(here.absolute()), source)]
+    matched = [p for p in glob.glob(path, recursive=True) if not Path(p).is_dir()]  # noqa: PTH207 (absolute ones too)
+    if not matched:
+        is_glob = glob.has_magic(path)
+        raise PointsError(f"no file matches {source}" if is_glob else f"there is no file {source}")
+    return [File(str(Path(p).absolute()), p) for p in sorted(matched, key=_natural)]
+
+
+def _remote_files(system: Any, path: str, source: str) -> list[File]:  # noqa: ANN401 (pyarrow's)
+    """Return the files of another file system that a path means."""
+    from pyarrow import fs  # imported before
+
+    info = system.get_file_info(path)
+    if info.type == fs.FileType.File:
+        return [File(path, source, system)]
+    is_glob = glob.has_magic(path) and info.type == fs.FileType.NotFound
+    base = str(PurePosixPath(*_before_magic(path))) if is_glob else path
+    selector = fs.FileSelector(base, recursive=True, allow_not_found=True)
+    below = [i.path for i in system.get_file_info(selector) if i.type == fs.FileType.File]
+    if is_glob:
+        matched = [p for p in below if _matches(p, path)]
+        if not matched:
+            raise PointsError(f"no file matches {source}")
+        return [File(p, _address(source, p), system) for p in sorted(matched, key=_natural)]
+    if not below:
+        raise PointsError(f"there is no file {source}")
+    parts = [(PurePosixPath(p).relative_to(base).parts, p) for p in below]
+    return _of_folder(parts, source, system)
+
+
+def _before_magic(path: str) -> list[str]:
+    """Return the parts of a path before the first that has a wildcard."""
+    parts: list[str] = []
+    for part in PurePosixPath(path).parts:
+        if glob.has_magic(part):
+            break
+        parts.append(part)
+    return parts
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """Whether a path fits a glob, in which '*' stays within a folder."""
+    parts, wanted = path.split("/"), pattern.split("/")
+    if "**" in wanted:
+        return fnmatchcase(path, pattern.replace("**/", "*"))
+    return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
+
+
+def _of_folder(
+    below: Sequence[tuple[tuple[str, ...], str]],
+    source: str,
+    system: Any,  # noqa: ANN401 (pyarrow's)
+) -> list[File]:
+    """Return the tables of a folder; refuse one that holds anything else."""
+    shown = [
+        (parts, path) for parts, path in below if not any(part[0] in "._" for part in parts)
+    ]  # hidden ones, and what engines leave beside their shards: _SUCCESS, .crc
+    if not shown:
+        raise PointsError(f"the folder {source} holds no tables")
+    files = []
+    for _, path in sorted(shown, key=lambda found: _natural(found[1])):
+        file = File(path, path if system is None else _address(source, path), system)
+        if not any(file.ending in kind for kind in _KINDS):
             raise PointsError(
-                f"the columns {listing(columns)} say that they are in {listing(sorted(units))}"
-                f"{f', not in {unit}' if unit else ''}: name three in one unit"
+                f"the folder {source} holds {PurePosixPath(path).name}, which is none of the "
+                f"tables that can be read ({_READABLE}): name the tables with a glob"
             )
-        ap, si, rl = columns
-        return (ap, si, rl), unit or (units.pop() if units else "um")
-    found = [
-        (triple, of_unit)
-        for of_unit in UNITS
-        for triple in (_names_in(of_unit), _names_in(of_unit, numbered=True))
-        if unit in {None, of_unit} and set(triple) <= set(names)
-    ]
-    if len(found) == 1:
-        return found[0]
-    if not found and set(AXIS_NAMES) <= set(names):
-        return ("ap", "si", "rl"), unit or "um"
-    several = " and in ".join(listing(triple) for triple, _ in found)
-    reason = f"has coordinates in {several}" if found else f"has the columns {listing(names)}"
-    raise PointsError(
-        f"{where} {reason}: name those that count from anterior, from superior and from right with "
-        "--columns AP SI RL, and their --unit (x, y and z mean other axes in every program)"
-    )
+        files.append(file)
+    return files
 
 
-def _names_in(unit: str, *, numbered: bool = False) -> tuple[str, str, str]:
-    """Return what coordinates in a unit are called: ap_um, or axis0_ap_um."""
-    prefixes = [f"axis{axis}_" if numbered else "" for axis in range(AXES)]
-    ap, si, rl = (f"{p}{axis}_{unit}" for p, axis in zip(prefixes, AXIS_NAMES, strict=True))
-    return ap, si, rl
+def _address(source: str, path: str) -> str:
+    """Return what a file of another file system is called."""
+    scheme, _, rest = source.partition("://")
+    query = rest.partition("?")[2]
+    return f"{scheme}://{path}{'?' if query else ''}{query}"
 
 
-def _unit_of(column: str) -> str | None:
-    """Return the unit in which a column's name ends."""
-    ending = column.rpartition("_")[2]
-    return ending if ending in UNITS else None
+def _natural(path: str) -> list[tuple[str, int]]:
+    """Return what sorts part-10 after part-9."""
+    return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d{0,18})", path)]
 
 
-def _separator(line: str) -> str:
-    """Return what separates the columns of a line."""
-    bare = re.sub('"[^"]*"', "", line)  # what is quoted separates nothing
-    return max("\t,; ", key=lambda mark: (bare.count(mark) > 0, mark != " ", bare.count(mark)))
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _readable(
-    batches: Iterator[pa.RecordBatch], schema: pa.Schema, name: str
-) -> Iterator[pa.RecordBatch]:
-    """Yield batches, an empty one if there is none, and say which table cannot be read."""
-    try:
-        batch = next(batches, pa.RecordBatch.from_pylist([], schema=schema))
-        while batch is not None:
-            yield batch
-            batch = next(batches, None)
-    except (pa.ArrowException, OSError) as error:
-        raise PointsError(f"{name} cannot be read: {error}") from error
+def _partitions(path: str, named: str) -> dict[str, str | None]:
+    """Return what the folders below the one that was named state: ``sample=m06``, as in Hive."""
+    base = _before_magic(named)
+    found = {}
+    for part in PurePosixPath(path).parts[len(base) : -1]:
+        match = _HIVE.fullmatch(part)
+        if match:
+            value = unquote(match[2])
+            found[unquote(match[1])] = None if value == _HIVE_NULL else value
+    return found

@@ -27,6 +27,7 @@ COMMANDS = (
     "mask",
     "volume",
     "mesh",
+    "cells",
     "cite",
     "query",
     "sql",
@@ -111,13 +112,13 @@ def run(args: list[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return _interrupted()
+    except (AtlasDBError, OSError) as error:
+        click.echo(f"error: {error}", err=True)
+        return 1
     except RuntimeError as error:
         if isinstance(error.__cause__, KeyboardInterrupt):  # as DuckDB passes it on
             return _interrupted()
         raise
-    except (AtlasDBError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
-        return 1
     return status if isinstance(status, int) else 0
 
 

@@ -37,3 +37,12 @@ def upgrade(db: Database) -> None:
         click.echo(f"the schema is current: {after}")
     else:
         click.echo(f"upgraded from {before or 'none'} to {after}")
+
+
+@command.command()
+@home_option
+def relocate(db: Database) -> None:
+    """Let the tables of cells be found in a home that was moved, by any client of DuckDB."""
+    moved = db.relocate()
+    folder = db.home.folder.resolve()
+    click.echo(f"tables of cells are read from {folder}{'' if moved else ', as before'}")

@@ -68,6 +68,12 @@ def command(
         f"{report.meshes:,} meshes, {time.monotonic() - begin:.1f} s"
     )
     _show_findings(report)
+    for table in report.outdated:
+        click.echo(
+            f"cells.{table} was annotated with the atlas as it was before: "
+            f"`atlasdb cells refresh {table}` annotates it again",
+            err=True,
+        )
 
 
 def _show_findings(report: IngestReport) -> None:

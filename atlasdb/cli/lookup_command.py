@@ -19,6 +19,8 @@ from atlasdb.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pyarrow as pa
 
     from atlasdb.api import Database
@@ -61,7 +63,8 @@ def command(
     """Say what is at a point, or at every point of a table.
 
     A point is three numbers along the axes of the volumes: from anterior, from superior and from
-    right. FILE is a .csv, .tsv, .parquet or .npy file of points, and - is text on standard input;
+    right. FILE is a table of points (.csv, .parquet, .npy and others), and - is text on standard
+    input;
     all rows and columns are kept, in order, and points outside the brain are told apart by their
     status: inside, unlabelled, background or outside. On a terminal they are a table, elsewhere CSV
     that is written while points are read.
@@ -171,14 +174,24 @@ def _write_table(
     *,
     quiet: bool,
 ) -> None:
-    """Write a table of points with what is at each, a batch at a time."""
-    from atlasdb.cells.annotating import Tally, annotate
-    from atlasdb.cells.reading import reading_points
+    """Write a table of points with what is at each, a block at a time."""
+    from atlasdb.cells.annotating import Annotator, Tally, Wanted, annotate
+    from atlasdb.cells.columns import Stated
+    from atlasdb.cells.reading import open_points
     from atlasdb.cli.output import write_batches
 
     tally = Tally()
     stdin = None if sys.stdin is None else sys.stdin.buffer
-    with reading_points(source, stdin=stdin, columns=columns, unit=unit) as table:
-        write_batches(annotate(table, voxels, depth=depth, tally=tally), form, output)
+    stated = Stated(columns, unit, default_unit="um")
+    points = open_points(source, stated, stdin=stdin)
+    wanted = Wanted(cut=depth, voxels=True, plain=True)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for annotated in annotate(points, Annotator(voxels, points.coordinates, wanted)):
+            tally.add(annotated.counts)
+            yield annotated.rows
+
+    write_batches(batches(), form, output)
     if not quiet:
-        click.echo(f"{tally} ({voxels.name}, coordinates in {table.unit})", err=True)
+        unit = points.coordinates.unit
+        click.echo(f"{tally} ({voxels.name}, coordinates in {unit})", err=True)

@@ -147,3 +147,55 @@ ragged_option: Decorator = click.option(
     show_default=True,
     help="Of branches that end above --depth, take their leaf or nothing.",
 )
+
+needed_atlas_option: Decorator = click.option(
+    "--atlas", required=True, metavar="ATLAS", help="The atlas: NAME or NAME@VERSION."
+)
+
+files_argument: Decorator = click.argument("files", nargs=-1, required=True, metavar="FILE…")
+
+columns_option: Decorator = click.option(
+    "--columns",
+    nargs=3,
+    metavar="AP SI RL",
+    help="The columns with the coordinates, along the axes of --orientation. [default: those whose "
+    "names leave no doubt, such as ap_um si_um rl_um]",
+)
+
+stated_unit_option: Decorator = click.option(
+    "--unit",
+    type=click.Choice(["um", "mm", "m", "voxel"]),
+    help="What coordinates are in. [default: what the columns' names say]",
+)
+
+counted_from_option: Decorator = click.option(
+    "--orientation",
+    metavar="LETTERS",
+    help="Where coordinates count from. BrainGlobe's count from anterior, superior, right (asr); "
+    "those of the Allen Institute, the ABC atlas and IBL from the left (asl). [default: asr]",
+)
+
+space_option: Decorator = click.option(
+    "--space",
+    type=click.Choice(["atlas"]),
+    help="Say that a table that looks like one of the raw sample is in the atlas's space.",
+)
+
+scheduler_option: Decorator = click.option(
+    "--scheduler", metavar="ADDRESS", help="Work on a Dask cluster, such as tcp://host:8786."
+)
+
+
+def point_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of all commands that read tables of points."""
+    for option in (
+        space_option,
+        counted_from_option,
+        voxels_option,
+        stated_unit_option,
+        columns_option,
+        needed_atlas_option,
+        files_argument,
+    ):
+        command = option(command)
+    return command

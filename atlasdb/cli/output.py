@@ -91,7 +91,7 @@ def write_batches(batches: Iterator[pa.RecordBatch], form: str | None, output: s
         for text in _texts(batches, form):
             click.echo(text, nl=False)
     else:
-        with _saving(output) as file:
+        with saving(output) as file:
             for text in _texts(batches, form):
                 file.write(text)
 
@@ -113,7 +113,7 @@ def _write_parquet(batches: Iterator[pa.RecordBatch], output: str | None) -> Non
     if output is None:
         raise click.UsageError("--format parquet needs a file: add -o FILE")
     first = next(batches)
-    with _saving(output) as file, pq.ParquetWriter(file, first.schema) as writer:
+    with saving(output) as file, pq.ParquetWriter(file, first.schema) as writer:
         writer.write_batch(first)
         for batch in batches:
             writer.write_batch(batch)
@@ -140,12 +140,12 @@ def _texts(batches: Iterator[pa.RecordBatch], form: str) -> Iterator[bytes]:
 
 def _save(content: bytes, output: str) -> None:
     """Write a file, or say why not."""
-    with _saving(output) as file:
+    with saving(output) as file:
         file.write(content)
 
 
 @contextmanager
-def _saving(output: str) -> Iterator[BinaryIO]:
+def saving(output: str) -> Iterator[BinaryIO]:
     """Give a file to write to, which has its name when the block ends; or say why not."""
     _refuse_own(Path(output))
     target = Path(output).resolve()

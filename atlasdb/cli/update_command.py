@@ -44,6 +44,8 @@ def command(
         click.echo(_told(report), err=report.status == "failed")
         for old in report.removed:
             click.echo(f"removed {old}")
+        for reason in report.kept:
+            click.echo(reason, err=True)
     if not reports:
         click.echo("nothing here comes from a source")
     if any(report.status == "failed" for report in reports):

@@ -1,0 +1,20 @@
+"""``atlasdb cells remove``: take a table of cells out of the home."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from atlasdb.cli.options import home_option
+
+if TYPE_CHECKING:
+    from atlasdb.api import Database
+
+
+@click.command(name="remove")
+@click.argument("name", metavar="NAME")
+@home_option
+def command(db: Database, name: str) -> None:
+    """Remove the table NAME; the file that it was read from stays."""
+    click.echo(f"removed cells.{db.remove_cells(name)}")
