@@ -71,7 +71,7 @@ def test_counts_in_every_form(
     some = rows_of(shell(*words, "--nonzero", "--format", "csv"))
     assert all(int(row["cells"]) for row in some)
     assert sum(int(row["direct_cells"]) for row in some) == 120
-    values = json.loads(shell(*words, "--format", "heatmap", "-s", "grey", "-s", "id:12"))
+    values = json.loads(shell(*words, "--format", "heatmap", "-s", "grey", "-s", "12"))
     both = home.count_cells(cells, ATLAS, structures=["grey", "cm"], hemispheres="together")
     assert values == dict(zip(("grey", "cm"), both["cells"].to_pylist(), strict=False))
     by = [*words, "--by", "sample", "--together", "--depth", "1"]
@@ -243,7 +243,7 @@ def test_tables_in_the_home(shell: Shell, db: atlasdb.Database, cells: str, tmp_
         (
             ["count", "CELLS", "--atlas", ATLAS, "-s", "VISp"],
             1,
-            "no structure 'VISp' in this atlas",
+            "no structure VISp in small_rat_50um",
         ),
         (["count", "CELLS", "--atlas", ATLAS, "--by", "smaple"], 1, "no column smaple to group by"),
         (

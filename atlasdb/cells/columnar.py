@@ -109,7 +109,7 @@ def _footer(source: File) -> Any:  # noqa: ANN401 (pyarrow's FileMetaData)
         return _read_footer(source, source.state)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def _read_footer(source: File, _state: object) -> Any:  # noqa: ANN401
     import pyarrow.parquet as pq  # takes 30 ms
 
@@ -117,7 +117,7 @@ def _read_footer(source: File, _state: object) -> Any:  # noqa: ANN401
         return pq.read_metadata(stream)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def _schema(source: File, _state: object) -> pa.Schema:
     return _footer(source).schema.to_arrow_schema()
 

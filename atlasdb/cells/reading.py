@@ -138,14 +138,24 @@ def open_points(
         piece = TextPiece(None, "standard input", stated, stdin)
         return Points(piece.file, (piece,), piece.coordinates, piece.schema)
     files = [found for source in given for found in _files(str(source))]
-    twice = {file.name for file, _ in files if [f.state for f, _ in files].count(file.state) > 1}
-    if twice:
-        raise PointsError(f"{listing(sorted(twice))} would be read twice: name every file once")
+    states = _states([file for file, _ in files])
     by_file = [_pieces(file, constants, stated) for file, constants in files]
     schema = _common_schema([pieces[0] for pieces in by_file])
     pieces = tuple(piece for pieces in by_file for piece in pieces)
     coordinates = _coordinates(pieces[0], schema, stated)
-    return Points(name, pieces, coordinates, schema, tuple(file.state for file, _ in files))
+    return Points(name, pieces, coordinates, schema, states)
+
+
+def _states(files: Sequence[File]) -> tuple[tuple[str, int | None, int], ...]:
+    """Return what tells files apart; refuse one that is there twice."""
+    states: dict[tuple[str, int | None, int], str] = {}
+    for file in files:
+        with saying_which(file.name):
+            state = file.state
+        if state in states:
+            raise PointsError(f"{file.name} would be read twice: name every file once")
+        states[state] = file.name
+    return tuple(states)
 
 
 def _coordinates(piece: Piece, schema: pa.Schema, stated: Stated) -> Coordinates:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from atlasdb.api import Database
 
 
-@click.command(name="add")
+@click.command(name="add", short_help="Keep annotated cells as the view cells.NAME.")
 @click.argument("name", metavar="NAME")
 @point_options
 @click.option(

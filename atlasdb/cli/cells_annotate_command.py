@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from atlasdb.api import Database
 
 
-@click.command(name="annotate")
+@click.command(name="annotate", short_help="Add what is at each cell as columns.")
 @point_options
 @click.option(
     "--at-depth",

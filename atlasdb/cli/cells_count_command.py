@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from atlasdb.cells.reading import Points
 
 
-@click.command(name="count")
+@click.command(name="count", short_help="Count cells per structure and hemisphere.")
 @point_options
 @click.option(
     "--by",
@@ -63,7 +63,7 @@ def command(
     if partial:
         _write_partial(db, points, atlas, groups, wanted, scheduler)
         return
-    selection = wanted.selection()
+    selection = wanted.selection(db, atlas)
     with shown(quiet=wanted.quiet) as progress:
         table = db.count_table(
             points,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from atlasdb.api import Database
 
 
-@click.command(name="list")
+@click.command(name="list", short_help="List the tables that are kept.")
 @format_option
 @output_option
 @home_option

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from atlasdb.api import Database
 
 
-@click.command(name="merge")
+@click.command(name="merge", short_help="Add up counts of shards.")
 @files_argument
 @click.option("--atlas", metavar="ATLAS", help="The atlas. [default: the one that they name]")
 @report_options
@@ -39,8 +39,9 @@ def command(
     wanted = Report(**report)
     partials = [load(Path(file)) for file in files]
     voxels = db.voxels(atlas or partials[0].atlas)
+    selection = wanted.selection(db, str(voxels.name))
     counts = merge(partials, voxels)
-    table = table_of(counts, voxels, selection=wanted.selection(), volumes=wanted.volumes)
+    table = table_of(counts, voxels, selection=selection, volumes=wanted.volumes)
     wanted.write(table)
     if not wanted.quiet:
         parts = f"{len(files):,} partial count{'' if len(files) == 1 else 's'}"

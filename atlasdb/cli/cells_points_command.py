@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from atlasdb.api import Database
 
 
-@click.command(name="points")
+@click.command(name="points", short_help="Write cells as points in microns.")
 @point_options
 @click.option(
     "-s",
@@ -60,7 +60,7 @@ def command(
     import numpy as np
 
     from atlasdb.cells.joining import microns_of
-    from atlasdb.cli.counts import structure_named
+    from atlasdb.cli.counts import structures_named
 
     file = own_file(output, "`atlasdb cells points`")
     points = opened_points(files, columns, unit, orientation, space)
@@ -69,7 +69,7 @@ def command(
         found, read = microns_of(
             points,
             db.voxels(atlas),
-            structures=[structure_named(word) for word in structures] or None,
+            structures=structures_named(db, atlas, structures),
             hemisphere=hemisphere,
             progress=progress,
         )

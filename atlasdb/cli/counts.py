@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from atlasdb.cli.options import FORMATS, depth_option, output_option, quiet_option
+from atlasdb.cli.options import (
+    FORMATS,
+    checked_text,
+    depth_option,
+    output_option,
+    quiet_option,
+)
 from atlasdb.cli.output import write_table, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from atlasdb.api import Database
     from atlasdb.cells.tables import CountTable, Selection
 
 _OPTIONS = (
@@ -27,7 +34,7 @@ _OPTIONS = (
         "structures",
         multiple=True,
         metavar="STRUCTURE",
-        help="Count in this structure only: an acronym, or id:N. Repeat it for several.",
+        help="Count in this structure only: an acronym or an id. Repeat it for several.",
     ),
     click.option(
         "--together", is_flag=True, help="One row for both hemispheres, not one for each."
@@ -112,11 +119,11 @@ class Report:
         if self.value == "density_per_registered_mm3" and self.volumes is None:
             raise click.UsageError("--value density_per_registered_mm3 needs --volumes")
 
-    def selection(self) -> Selection:
+    def selection(self, db: Database, atlas: str) -> Selection:
         """Return which rows are wanted."""
         from atlasdb.cells.tables import Selection
 
-        named = [structure_named(word) for word in self.structures] or None
+        named = structures_named(db, atlas, self.structures)
         hemispheres = "together" if self.together else "separate"
         return Selection(self.depth, self.leaves, named, hemispheres)  # type: ignore[arg-type]
 
@@ -134,11 +141,12 @@ class Report:
         write_table(found, self.form, self.output)
 
 
-def structure_named(word: str) -> str | int:
-    """Return the structure that a word names: ``id:672``, ``acronym:672``, or an acronym."""
-    if word.startswith("id:") and word[3:].isascii() and word[3:].isdigit():
-        return int(word[3:])
-    return word.removeprefix("acronym:")
+def structures_named(db: Database, atlas: str, words: tuple[str, ...]) -> list[int] | None:
+    """Return the ids of the structures that words name, as acronyms or ids; None for no word."""
+    from atlasdb.database import TypedWord
+
+    typed = [TypedWord(checked_text(word)) for word in words]
+    return db.structure_ids(atlas, typed) if typed else None
 
 
 def _heatmap(table: CountTable, value: str) -> str:
