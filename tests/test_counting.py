@@ -481,8 +481,12 @@ def test_other_kinds_come_back(home: atlasdb.Database) -> None:
     assert pc.sum(reader["direct_cells"]).as_py() == 300
     batch = table.to_batches()[0]
     assert same(home.annotate_cells(batch, atlas), plain)
+    views = table.set_column(1, "sample", table["sample"].cast(pa.string_view()))
+    assert home.count_cells(views, atlas, by="sample").equals(counts)
     for wrong, message in (
         (7, "not int"),
+        (pd.Series([1, 2]), "Series is no table of points"),
+        (relation, "the relation cannot be read: Connection Error"),
         (np.zeros((3, 2)), r"is \(N, 3\) real numbers or has named fields, found \(3, 2\)"),
         (points, "does not say what its coordinates"),
     ):

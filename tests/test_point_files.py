@@ -185,6 +185,18 @@ def test_arrays_that_are_none(tmp_path: Path) -> None:
     file.write_bytes(b"PK")
     with pytest.raises(PointsError, match=r"is no readable .npy file"):
         open_points(file, Stated(unit="um"))
+    header = np.lib.format.header_data_from_array_1_0(np.zeros((2, 3)))
+    for shape, fortran, message in (
+        ((10**13, 3), False, "is truncated: "),
+        ((10**13, 3), True, "is truncated: "),
+        ((-1, 3), False, r"it says that its shape is \(-1, 3\)"),
+    ):
+        with file.open("wb") as stream:
+            said = header | {"shape": shape, "fortran_order": fortran}
+            np.lib.format.write_array_header_1_0(stream, said)
+            stream.write(b"\0" * 48)
+        with pytest.raises(PointsError, match=message):
+            positions_of(open_points(file, Stated(unit="um")))
     archive = tmp_path / "b.npz"
     np.savez(archive, ap_um=np.zeros(3), si_um=np.zeros(3), rl_um=np.zeros(2))
     with pytest.raises(PointsError, match="the arrays of .*b.npz have different lengths"):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from atlasdb.cells.pieces import File
 
 _MATRIX = 2
+_MOST_BYTES = 1 << 26
 
 
 class _Header(NamedTuple):
@@ -208,7 +209,8 @@ class _Reader:
     def _bytes(self, size: int) -> bytes:
         """Read so many bytes."""
         parts, missing = [], size
-        while missing and (data := self._stream.read(missing)):
+        # In parts: a file that lies about its size must not have memory set aside for it.
+        while missing and (data := self._stream.read(min(missing, _MOST_BYTES))):
             parts.append(data)
             missing -= len(data)
         if missing:
@@ -231,6 +233,8 @@ def _header(stream: BinaryIO, file: str) -> _Header:
         if isinstance(error, PointsError):
             raise
         raise PointsError(f"{file} is no readable .npy file: {error}") from error
+    if min(shape, default=0) < 0:
+        raise PointsError(f"{file} is no readable .npy file: it says that its shape is {shape}")
     if dtype.hasobject:
         raise PointsError(f"{file} holds Python objects, which could run code: it is not read")
     return _Header(shape, fortran, dtype)

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
 from atlasdb.cells.columns import find_coordinates, names_in
 from atlasdb.cells.pieces import split
 from atlasdb.cells.reading import Points, open_points
-from atlasdb.errors import PointsError
+from atlasdb.errors import PointsError, one_line
 from atlasdb.voxels.grid import AXES
 
 if TYPE_CHECKING:
@@ -86,7 +87,10 @@ def _arrow_table(cells: Any) -> pa.Table:  # noqa: ANN401 (what gives Arrow)
         return cells
     if isinstance(cells, pa.RecordBatch):
         return pa.Table.from_batches([cells])
-    return pa.table(cells)
+    try:
+        return pa.table(cells)
+    except pa.ArrowException as error:
+        raise PointsError(f"{type(cells).__name__} is no table of points: {error}") from error
 
 
 def _in_memory(table: pa.Table, stated: Stated, name: str) -> Points:
@@ -118,7 +122,10 @@ class _Relation:
 
     def __init__(self, relation: Any, stated: Stated) -> None:  # noqa: ANN401 (duckdb's own)
         self._relation = relation
-        self._own = relation.to_arrow_table()
+        try:
+            self._own = relation.to_arrow_table()
+        except duckdb.Error as error:
+            raise PointsError(f"the relation cannot be read: {one_line(str(error))}") from error
         self.points = _in_memory(self._own, stated, "the relation")
 
     def annotated(self, added: pa.Table) -> Any:  # noqa: ANN401

@@ -115,6 +115,8 @@ def _value_type(field: pa.Field) -> pa.DataType:
         They cannot be told apart or put in order, such as lists.
     """
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    if pa.types.is_string_view(kind):
+        return pa.string()
     try:
         none = pa.array([], kind)
         pc.sort_indices(none.dictionary_encode().dictionary)
@@ -127,6 +129,8 @@ def _value_type(field: pa.Field) -> pa.DataType:
 
 def _encoded(column: Any) -> tuple[NDArray[np.int64], list[Any]]:  # noqa: ANN401 (an Arrow array)
     """Return a column as indices into its distinct values."""
+    if pa.types.is_string_view(column.type):
+        column = column.cast(pa.string())
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode(null_encoding="encode")
     distinct = column.dictionary.to_pylist()
