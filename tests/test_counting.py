@@ -423,9 +423,14 @@ def test_pandas_frames_keep_their_index_and_types(home: atlasdb.Database) -> Non
     assert counted["direct_cells"].sum() == 200
     mixed = frame.assign(ap_um=[1.0, "x"] * 100)
     with pytest.raises(
-        PointsError, match="column ap_um of the frame holds values of several types"
+        PointsError, match="column ap_um of the frame holds .*values of several types"
     ):
         home.annotate_cells(mixed, atlas)
+    mixed = frame.assign(status_=[1, "1"] * 100)
+    with pytest.raises(PointsError, match="column status_ holds .*values of several types"):
+        home.count_cells(mixed, atlas, by="status_")  # as texts, 1 and "1" would be one group
+    with pytest.raises(PointsError, match="have a column status already"):
+        home.annotate_cells(mixed.rename(columns={"status_": "status"}), atlas)
     with pytest.raises(PointsError, match="has the columns 0, 1, 2"):
         home.annotate_cells(pd.DataFrame(np.zeros((2, 3))), atlas)
     numbered = home.annotate_cells(
@@ -685,6 +690,20 @@ def test_volumes_of_registered_brains(home: atlasdb.Database, tmp_path: Path) ->
         "07": 3,
         None: 4,
     }
+
+
+def test_no_cells_make_no_groups(home: atlasdb.Database, tmp_path: Path) -> None:
+    """Every table has its columns, and no rows."""
+    cells, atlas = cells_of(np.zeros((3, 3))), "small_rat_50um@1.2"
+    each = write_volumes(tmp_path / "each.csv", ["the structure cm,1,0,1,m1"], ",sample")
+    for table, volumes in ((cells.slice(0, 0), each), (cells.slice(0, 0), None), (cells, None)):
+        counted = home.count_table(open_frame(table), atlas, by=["sample"], volumes=volumes)
+        summary = counted.brainmapper()
+        assert summary.column_names[:2] == ["sample", "structure_name"]
+        assert len(summary.column_names) == 10
+        assert (summary.num_rows == 0) == (table.num_rows == 0)
+        assert (counted.long().num_rows == 0) == (table.num_rows == 0)
+        assert counted.matrix().num_rows == len(set(table["sample"].to_pylist()))
 
 
 @pytest.mark.parametrize(

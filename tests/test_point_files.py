@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import threading
 import warnings
 from pathlib import Path
@@ -583,6 +584,16 @@ def test_folders_globs_and_partitions(tmp_path: Path, monkeypatch: pytest.Monkey
         table_of(several)["big"].to_pylist()
         == table["big"].to_pylist()[20:] + (table["big"].to_pylist()[:10])
     )
+    below = tmp_path / "run=3" / "a[1]"
+    shutil.copytree(folder, below / "cells")
+    monkeypatch.chdir(below)
+    for source in ("cells", "cells/**/*.parquet", "*/*/*/*.parquet"):
+        points = open_points(source)
+        assert table_of(points)["animal"].to_pylist() == [f"m{n // 10:02}" for n in range(30)]
+        assert "run" not in points.schema.names, "only what is below what was named"
+        assert all(Path(piece.piece.source.path).is_absolute() for piece in points.pieces), (  # type: ignore[attr-defined]
+            "another machine has another working folder"
+        )
     (folder / "animal=__HIVE_DEFAULT_PARTITION__" / "day=x").mkdir(parents=True)
     pq.write_table(table, folder / "animal=__HIVE_DEFAULT_PARTITION__" / "day=x" / "a.parquet")
     assert table_of(open_points(folder))["animal"].null_count == 30

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import zipfile
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -112,8 +112,6 @@ class ArrayPiece:
             return find_coordinates(self.schema.names, self.stated, self.file)
         if self.stated.columns is not None:
             raise PointsError(f"{self.file} is an array: its columns have no names to choose by")
-        from dataclasses import replace  # no method of its own
-
         names = list(self.schema.names)
         return find_coordinates(names, replace(self.stated, columns=names), self.file)
 

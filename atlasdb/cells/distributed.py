@@ -16,7 +16,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from atlasdb.cells.annotating import Annotator, Tally
-from atlasdb.cells.counting import Counts, count_pieces
+from atlasdb.cells.counting import Counter, Counts, count_pieces
 from atlasdb.cells.joining import schema_of
 from atlasdb.cells.text import TextPiece
 from atlasdb.cells.writing import write_parquet
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from atlasdb.cells.annotating import Wanted
     from atlasdb.cells.columns import Coordinates
-    from atlasdb.cells.counting import Counter
     from atlasdb.cells.groups import Group
     from atlasdb.cells.pieces import Piece
     from atlasdb.cells.reading import Points
@@ -98,8 +97,6 @@ class _CountTask:
 
     def __call__(self, sent: AtlasVoxels | None) -> tuple[list[Group], NDArray[np.int64], int]:
         """Return the groups, their counts and the amount."""
-        from atlasdb.cells.counting import Counter  # on the worker
-
         counter = Counter(self.atlas.open(sent), self.coordinates, self.by)
         told = _Told()
         counts = count_pieces(self.pieces, counter, threads=1, progress=told)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -149,22 +150,8 @@ class _Pandas:
     def __init__(self, frame: pd.DataFrame, stated: Stated) -> None:
         self._frame = frame
         names = [str(name) for name in frame.columns]
-        where = "the frame"
-        coordinates = find_coordinates(names, stated, where)
-        columns = {}
-        for position, name in enumerate(names):
-            series = frame.iloc[:, position]
-            try:
-                columns[name] = pa.Array.from_pandas(series)
-            except pa.ArrowException:
-                columns[name] = pa.array(series.astype(str), pa.string())
-                if name in coordinates.columns:
-                    raise PointsError(
-                        f"column {name} of {where} holds values of several types, not numbers"
-                    ) from None
-        self.points = Points(
-            where, split(pa.table(columns), where), coordinates, pa.table(columns).schema
-        )
+        columns = [_column(frame.iloc[:, position]) for position in range(len(names))]
+        self.points = _in_memory(pa.Table.from_arrays(columns, names), stated, "the frame")
 
     def annotated(self, added: pa.Table) -> pd.DataFrame:
         """Return the frame with its own index and columns, and the added ones."""
@@ -189,6 +176,18 @@ class _Pandas:
         return frame
 
 
+_MIXED = pa.struct([("values of several types", pa.null())])
+"""The type of a column that Arrow has none for: it can be neither read nor grouped by."""
+
+
+def _column(series: pd.Series[Any]) -> Any:  # noqa: ANN401 (an Arrow array)
+    """Return a column of a frame; one whose values Arrow does not hold together is only named."""
+    try:
+        return pa.Array.from_pandas(series)
+    except pa.ArrowException:
+        return pa.nulls(len(series), _MIXED)
+
+
 class _Polars:
     """A polars frame."""
 
@@ -209,8 +208,6 @@ class _Array:
     """A numpy array: (N, 3) numbers, or one with named fields."""
 
     def __init__(self, array: NDArray[Any], stated: Stated) -> None:
-        from dataclasses import replace  # no method of its own
-
         where = "the array"
         if array.dtype.names is not None and array.ndim == 1:
             columns = {name: pa.array(array[name]) for name in array.dtype.names}

@@ -228,7 +228,8 @@ def _files(source: str) -> list[tuple[File, dict[str, str | None]]]:
             f"{source} holds tables of several kinds ({listing(sorted({f.ending for f in found}))})"
             f": name those of one, with a glob such as {source.rstrip('/')}/*{found[0].ending}"
         )
-    return [(file, _partitions(file.path, path)) for file in found]
+    # Names of this machine's files are as the source has them; their paths are absolute.
+    return [(f, _partitions(f.name if system is None else f.path, path)) for f in found]
 
 
 def _located(source: str) -> tuple[Any, str]:
@@ -321,7 +322,10 @@ def _of_folder(
         raise PointsError(f"the folder {source} holds no tables")
     files = []
     for _, path in sorted(shown, key=lambda found: _natural(found[1])):
-        file = File(path, path if system is None else _address(source, path), system)
+        if system is None:
+            file = File(str(Path(path).absolute()), path)
+        else:
+            file = File(path, _address(source, path), system)
         if not any(file.ending in kind for kind in _KINDS):
             raise PointsError(
                 f"the folder {source} holds {PurePosixPath(path).name}, which is none of the "

@@ -96,7 +96,8 @@ def _read(
     lacking = [", ".join(key) for key in wanted if key not in found]
     if lacking:
         raise PointsError(f"the volumes {path} have none of {', '.join(by)} {listing(lacking)}")
-    return [found[key] for key in wanted]
+    # Of no cells there are no groups.
+    return [found[key] for key in wanted] or [np.full((len(voxels.structures), 3), np.nan)]
 
 
 def _ranks_by_name(voxels: AtlasVoxels) -> dict[str, list[int]]:

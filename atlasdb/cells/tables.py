@@ -250,36 +250,17 @@ class CountTable:
         outsiders = self._outsiders(self.counts.by_group)
         parts = []
         for group in _order(by).tolist():
-            volume = volumes[group if len(volumes) > 1 else 0]
-            given = is_given[group if len(is_given) > 1 else 0]
-            kept = np.flatnonzero(given | (cells[group].sum(axis=-1) > 0))
-            count, volume = cells[group][kept], volume[kept]
-            statuses = [STATUSES[s] for s in (UNLABELLED, BACKGROUND, OUTSIDE)]
-            nothing = [None] * len(statuses)
-
-            def column(values: NDArray[Any], rest: Sequence[Any] = nothing) -> pa.Array:
-                return pa.concat_arrays([pa.array(values), pa.array(rest, pa.array(values).type)])
-
-            left, right = volume[:, LEFT], volume[:, RIGHT]
-            part = {
-                "structure_name": [*names[kept].tolist(), *statuses],
-                "left_cell_count": column(count[:, LEFT]),
-                "right_cell_count": column(count[:, RIGHT]),
-                "total_cells": column(count.sum(axis=1), outsiders[group].tolist()),
-                "left_volume_mm3": column(left),
-                "right_volume_mm3": column(right),
-                "total_volume_mm3": column(volume.sum(axis=1)),
-                "left_cells_per_mm3": _padded(_density(count[:, LEFT], left), len(statuses)),
-                "right_cells_per_mm3": _padded(_density(count[:, RIGHT], right), len(statuses)),
-            }
-            size = len(part["structure_name"])
-            index = pa.array([group] * size, pa.int64())
-            parts.append(pa.table({n: by[n].take(index) for n in by.column_names} | part))
-        return (
-            pa.concat_tables(parts)
-            if parts
-            else pa.table({"structure_name": pa.array([], pa.string())})
-        )
+            of_brain = group if len(volumes) > 1 else 0
+            kept = np.flatnonzero(is_given[of_brain] | (cells[group].sum(axis=-1) > 0))
+            part = _summary(
+                names[kept], cells[group][kept], volumes[of_brain][kept], outsiders[group]
+            )
+            index = pa.array([group] * part.num_rows, pa.int64())
+            columns = {name: by[name].take(index) for name in by.column_names}
+            parts.append(
+                pa.table(columns | dict(zip(part.column_names, part.columns, strict=True)))
+            )
+        return pa.concat_tables(parts) if parts else _no_summary(by)
 
     def _values(self, value: str) -> NDArray[Any]:
         """Return one of `VALUES`, (groups, rows); NaN for NULL."""
@@ -463,6 +444,45 @@ class CountTable:
         return pa.table(
             {n: pa.array(c, t) for n, c, t in zip(COLUMNS, columns, types, strict=False)}
         )
+
+
+def _summary(
+    names: NDArray[np.str_],
+    cells: NDArray[np.int64],
+    volumes: NDArray[np.float64],
+    outsiders: NDArray[np.int64],
+) -> pa.Table:
+    """Return brainmapper's columns for structures, (n, 3), and then for cells in none."""
+    statuses = [STATUSES[s] for s in (UNLABELLED, BACKGROUND, OUTSIDE)]
+
+    def column(values: NDArray[Any]) -> pa.Array:
+        return _padded(pa.array(np.ascontiguousarray(values)), len(statuses))
+
+    left, right = cells[:, LEFT], cells[:, RIGHT]
+    left_mm3, right_mm3 = volumes[:, LEFT], volumes[:, RIGHT]
+    return pa.table(
+        {
+            "structure_name": pa.array([*names.tolist(), *statuses], pa.string()),
+            "left_cell_count": column(left),
+            "right_cell_count": column(right),
+            "total_cells": pa.array(np.concatenate([cells.sum(axis=1), outsiders])),
+            "left_volume_mm3": column(left_mm3),
+            "right_volume_mm3": column(right_mm3),
+            "total_volume_mm3": column(volumes.sum(axis=1)),
+            "left_cells_per_mm3": _padded(_density(left, left_mm3), len(statuses)),
+            "right_cells_per_mm3": _padded(_density(right, right_mm3), len(statuses)),
+        }
+    )
+
+
+def _no_summary(by: pa.Table) -> pa.Table:
+    """Return brainmapper's columns of no groups."""
+    nothing = np.zeros((0, 3))
+    columns = _summary(
+        np.empty(0, np.str_), nothing.astype(np.int64), nothing, np.zeros(3, np.int64)
+    )
+    named = dict(zip(columns.column_names, columns.slice(0, 0).columns, strict=True))
+    return pa.table({name: by[name] for name in by.column_names} | named)
 
 
 def _by_name(values: NDArray[Any], name_of: NDArray[np.int64], names: int) -> NDArray[Any]:
