@@ -65,6 +65,7 @@ __all__ = [
     "NoVoxelsError",
     "OutsideError",
     "PackageError",
+    "PictureError",
     "PointsError",
     "QueryError",
     "SchedulerError",

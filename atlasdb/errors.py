@@ -21,6 +21,7 @@ A message names the thing, what was expected, what was found, and what to do nex
     ├── OutsideError (ValueError)              points outside the volume, and no value for them
     ├── PointsError (ValueError)               a table of points that cannot be read as one
     ├── CellTableError (ValueError)            a table of cells cannot be registered by this name
+    ├── PictureError (ValueError)              a picture cannot be drawn or written as asked
     ├── NoVoxelsError (ValueError)             a structure that has no voxels
     ├── NoMeshError (FileNotFoundError)        a structure that has no mesh, or none on that side
     ├── SchedulerError (RuntimeError)          a cluster cannot be worked on
@@ -142,6 +143,10 @@ class PointsError(AtlasDBError, ValueError):
 
 class CellTableError(AtlasDBError, ValueError):
     """A table of cells cannot be registered by this name: it is none, or is taken."""
+
+
+class PictureError(AtlasDBError, ValueError):
+    """A picture cannot be drawn from these values, or written in this format."""
 
 
 class NoVoxelsError(AtlasDBError, ValueError):

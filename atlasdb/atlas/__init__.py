@@ -312,6 +312,12 @@ class Atlas(Coordinates, Relatives, Surfaces):
 
         yield metadata_panel(self.atlas_name.replace("_", " ").capitalize(), self._facts())
 
+    def _repr_html_(self) -> str:
+        """Show a notebook the facts and the middle frontal plane."""
+        from atlasdb.plots.cards import atlas_html  # drawn for who looks at it
+
+        return atlas_html(self._facts(), self.voxels)
+
     def __copy__(self) -> Atlas:
         copied = type(self).__new__(type(self))
         vars(copied).update(vars(self))

@@ -28,6 +28,7 @@ COMMANDS = (
     "volume",
     "mesh",
     "cells",
+    "plot",
     "cite",
     "query",
     "sql",

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
-import click
+from atlasdb.cli.lazy import lazy_group
 
 SUBCOMMANDS = ("count", "annotate", "points", "add", "list", "refresh", "remove", "merge")
 """The commands, in the order in which ``--help`` shows them."""
 
 
-class _LazyGroup(click.Group):
-    """A group whose commands are modules beside this one, imported one by one."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
-        return list(SUBCOMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in SUBCOMMANDS:
-            from atlasdb.errors import did_you_mean
-
-            ctx.fail(f"no command {cmd_name!r}{did_you_mean(cmd_name, SUBCOMMANDS)}")
-        command: click.Command = import_module(f"atlasdb.cli.cells_{cmd_name}_command").command
-        return command
-
-
-@click.group(name="cells", cls=_LazyGroup)
+@lazy_group("cells", SUBCOMMANDS)
 def command() -> None:
     """Count cells per structure, annotate them, and keep them to be asked in SQL.
 

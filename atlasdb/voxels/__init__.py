@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from atlasdb.names import AtlasName
     from atlasdb.structures import StructureTable
-    from atlasdb.voxels.data import AtlasData
+    from atlasdb.voxels.data import AtlasData, Bounds
 
 __all__ = [
     "STATUSES",
@@ -123,6 +123,11 @@ class AtlasVoxels(PointLookups, Images, Surroundings, Statistics):
         return self._data.table
 
     @property
+    def bounds(self) -> Bounds:
+        """Where structures begin and end, in voxels, as ingest measured it."""
+        return self._data.bounds
+
+    @property
     def ranks(self) -> NDArray[Any]:
         """The rank volume, memory-mapped, read-only.
 
@@ -139,6 +144,11 @@ class AtlasVoxels(PointLookups, Images, Surroundings, Statistics):
         axis are right, the rest left, and one line stands for all: no volume is made.
         """
         return self._data.hemispheres
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The volumes that there are: 'annotation', 'ranks', 'reference', additional ones, …."""
+        return tuple(sorted(self._data.blobs))
 
     def volume(self, kind: str) -> NDArray[Any]:
         """Return a volume from its file; see `atlasdb.voxels.data.AtlasData.volume`."""

@@ -1,0 +1,402 @@
+"""Heatmaps: values of structures as colours, on one plane or on many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
+
+from atlasdb.errors import PictureError
+from atlasdb.plots.page import Entry
+from atlasdb.plots.painting import HEMISPHERES, Painted, paint
+from atlasdb.plots.picture import Picture
+from atlasdb.plots.regions import checked_opacity
+from atlasdb.plots.sheets import Key, LookWords, Sheet, look_of
+from atlasdb.plots.slices import read_planes, several, voxels_of, window_on, zoomed_on
+from atlasdb.plots.style import DIVERGING, SEQUENTIAL, colour_map, need_matplotlib
+from atlasdb.plots.values import BOTH, read_values
+from atlasdb.plots.views import View
+from atlasdb.runs import LEFT, RIGHT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from atlasdb.atlas import Atlas
+    from atlasdb.plots.sheets import Look
+    from atlasdb.plots.slices import Planes, Positions
+    from atlasdb.plots.style import Theme
+    from atlasdb.plots.values import Aggregate, Values
+    from atlasdb.voxels import AtlasVoxels
+    from atlasdb.voxels.ranks import RankTable, Structure
+
+
+def plot_heatmap(
+    atlas: Atlas | AtlasVoxels,
+    values: Any,  # noqa: ANN401 (many kinds)
+    section: str = "frontal",
+    *,
+    at_um: Positions = None,
+    planes: int | None = None,
+    structures: Structure | Sequence[Structure] | None = None,
+    zoom: bool = False,
+    column: str | None = None,
+    by: str | None = None,
+    left: str | None = None,
+    right: str | None = None,
+    where: Mapping[str, object] | None = None,
+    aggregate: Aggregate | None = None,
+    depth: int | None = None,
+    cmap: str | None = None,
+    vmin: float | None = None,
+    vmax: float | None = None,
+    log: bool = False,
+    label: str | None = None,
+    opacity: float = 1.0,
+    reference: str | None = None,
+    **look: Unpack[LookWords],
+) -> Picture:
+    """Draw values of structures as colours, in one plane or several.
+
+    Parameters
+    ----------
+    atlas
+        The atlas: `Database.atlas` or `Database.voxels`.
+    values
+        A dictionary ``{acronym or id: number}``, or of several, ``{group: {…: number}}``; what
+        `Database.count_cells` or ``atlasdb cells count`` gives; a frame, or the path of a .csv,
+        .tsv, .json or .parquet file. Rows with a ``hemisphere`` are painted on that one.
+    section, at_um, planes, structures, zoom, reference, **look
+        As of `plot_slice`; `structures` choose the planes and the part that is zoomed on.
+    column
+        Which column holds the values; by default ``cells``, or the only one with numbers.
+    by, left, right
+        One group on each hemisphere: the values of column `by` (not needed for dictionaries) that
+        are painted on the left and on the right.
+    where
+        Take only rows with these values in these columns.
+    aggregate
+        What is made of several rows of one structure, such as those of several samples: 'mean',
+        'median' or 'sum'. By default they are an error.
+    depth
+        Steps from the root: deeper structures show what their ancestor there does.
+    cmap
+        A colour map of matplotlib's; by default viridis, or PuOr where values have both signs.
+    vmin, vmax
+        The values of its ends; by default 0 (the lowest value, if that is below it) and the
+        highest value, or both alike around 0 where values have both signs.
+    log
+        Whether colours go by the logarithm; zeros are then told apart.
+    label
+        What the colour bar says; by default what the values are, with their unit.
+    opacity
+        Of the colours over the reference; under 1 they are no longer those of the bar.
+
+    Returns
+    -------
+    Picture
+        The picture. Structures without a value are grey and hatched, and so told from those with 0.
+
+    Raises
+    ------
+    UnknownStructureError
+        There are values of structures that the atlas does not have.
+    PictureError
+        What the values mean cannot be told.
+    OutsideError
+        A plane outside the volume.
+
+    Notes
+    -----
+    A structure paints all below it, except for what has a row of its own, be its value missing.
+
+    Examples
+    --------
+    >>> import atlasdb, tempfile
+    >>> db = atlasdb.connect(tempfile.mkdtemp())
+    >>> _ = db.ingest("phantom_mouse_100um")
+    >>> values = {"CH": 2.5, "CP": 7.0, "TH": 0.0}
+    >>> plot_heatmap(db.atlas("phantom_mouse_100um"), values, at_um=5500)
+    <atlasdb.plots.Picture: frontal plane at AP 5.5 mm of phantom_mouse_100um@1.0: value, 0 to 7>
+    """
+    need_matplotlib()
+    voxels = voxels_of(atlas)
+    given = read_values(values, voxels, column=column, by=by, where=where)
+    painted = _painted(given, voxels.rank_table, left, right, aggregate, depth)
+    scale = Scale.of(_seen(painted, voxels), cmap=cmap, vmin=vmin, vmax=vmax, log=log)
+    named = several(structures)
+    shown = read_planes(
+        voxels, section, at_um=at_um, planes=planes, structures=named, reference=reference
+    )
+    window = window_on(voxels, shown.section, zoomed_on(named, zoom=zoom))
+    halves = None if left is None and right is None else (left or "no value", right or "no value")
+    style = look_of(look)
+    views = _Colouring(painted, scale, opacity, style).views(shown)
+    key = _key(scale, views, label or given.unit, halves, style.theme)
+    sheet = Sheet(voxels, views, style, window, key, line=style.theme.faint)
+    told = f"{label or given.unit}, {scale.told}"
+    groups = [group for group in (left, right) if group is not None]
+    return Picture(sheet.draw(), shown.caption(told + given.told_of_nowhere(*groups)))
+
+
+def _painted(
+    values: Values,
+    table: RankTable,
+    left: str | None,
+    right: str | None,
+    aggregate: Aggregate | None,
+    depth: int | None,
+) -> Painted:
+    """Paint one group on both hemispheres, or one on each."""
+    if left is None and right is None:
+        return paint(values.single(aggregate), table, depth=depth)
+    parts = [
+        (side, paint(_together(values.of_group(group), aggregate), table, depth=depth))
+        for side, group in ((LEFT, left), (RIGHT, right))
+        if group is not None
+    ]
+    numbers = np.full((len(HEMISPHERES), table.size), np.nan)
+    owner = np.zeros((len(HEMISPHERES), table.size), dtype=np.int64)
+    for side, painted in parts:
+        numbers[side], owner[side] = painted.numbers[side], painted.owner[side]
+    return Painted(numbers, owner)
+
+
+def _together(values: Values, aggregate: Aggregate | None) -> Values:
+    """Return a group's values of both hemispheres, which one of them is to show.
+
+    Raises
+    ------
+    PictureError
+        They are by hemisphere, and cannot be added.
+    """
+    single = values.single(aggregate)
+    if (single.sides == BOTH).all():
+        return single
+    if not values.is_additive or aggregate == "median":
+        raise PictureError(
+            f"{values.source} has {values.column} by hemisphere, and one hemisphere is to show "
+            "both: count with both together (--together)"
+        )
+    return replace(single, sides=np.full_like(single.sides, BOTH)).single("sum")
+
+
+def _seen(painted: Painted, voxels: AtlasVoxels) -> NDArray[np.float64]:
+    """Return the values that voxels somewhere in the atlas show."""
+    n = len(voxels.structures)
+    own = voxels.statistics()["direct_voxels"].to_numpy().reshape(n, 3)[:, 0] > 0
+    numbers = painted.numbers[:, 1 : n + 1][:, own]
+    found = numbers[~np.isnan(numbers)]
+    every = painted.numbers[~np.isnan(painted.numbers)]
+    return found if found.size else every
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How values become colours.
+
+    Attributes
+    ----------
+    cmap
+        A colour map of matplotlib's.
+    vmin, vmax
+        The values at its ends.
+    is_log
+        Whether it goes by the logarithm; what is 0 has a colour of its own then.
+    low, high
+        The lowest and the highest value that there is.
+    has_zeros
+        Whether there are zeros, of a logarithmic scale.
+    """
+
+    cmap: Any
+    vmin: float
+    vmax: float
+    is_log: bool
+    low: float
+    high: float
+    has_zeros: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        numbers: NDArray[np.float64],
+        *,
+        cmap: str | None = None,
+        vmin: float | None = None,
+        vmax: float | None = None,
+        log: bool = False,
+    ) -> Scale:
+        """Return the scale that suits some values.
+
+        Raises
+        ------
+        PictureError
+            Limits the wrong way round, or a logarithm of what is not positive.
+        """
+        low, high = float(numbers.min()), float(numbers.max())
+        if log:
+            return cls._logarithmic(numbers, cmap, vmin, vmax)
+        is_diverging = low < 0 < high
+        if is_diverging:
+            limit = max(-low, high)
+            first, last = -limit, limit
+        else:
+            first, last = min(low, 0.0), max(high, 0.0)
+        first = first if vmin is None else vmin
+        last = last if vmax is None else vmax
+        if first == last and vmin is None and vmax is None:
+            last = first + 1
+        _refuse_reversed(first, last)
+        usual = DIVERGING if is_diverging else SEQUENTIAL
+        return cls(colour_map(cmap or usual), first, last, False, low, high)
+
+    @classmethod
+    def _logarithmic(
+        cls,
+        numbers: NDArray[np.float64],
+        cmap: str | None,
+        vmin: float | None,
+        vmax: float | None,
+    ) -> Scale:
+        low, high = float(numbers.min()), float(numbers.max())
+        if low < 0 or high == 0:
+            raise PictureError(f"no logarithms of values from {low:g} to {high:g}: leave out log")
+        first = float(numbers[numbers > 0].min()) if vmin is None else vmin
+        last = high if vmax is None else vmax
+        if first == last and vmin is None and vmax is None:
+            first /= 10
+        if first <= 0:
+            raise PictureError(f"a logarithmic scale begins above 0, not at {first:g}")
+        _refuse_reversed(first, last)
+        has_zeros = bool((numbers == 0).any())
+        return cls(colour_map(cmap or SEQUENTIAL), first, last, True, low, high, has_zeros)
+
+    @property
+    def told(self) -> str:
+        """The range, for people."""
+        return f"{self.low:.4g} to {self.high:.4g}"
+
+    @property
+    def extend(self) -> str:
+        """Which of the bar's ends stand for values beyond it."""
+        below = self.low < self.vmin and not (self.is_log and self.low == 0)
+        above = self.high > self.vmax
+        return {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[below, above]
+
+    @property
+    def mappable(self) -> Any:  # noqa: ANN401 (matplotlib's)
+        """What a colour bar is drawn of."""
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import LogNorm, Normalize
+
+        norm = (LogNorm if self.is_log else Normalize)(self.vmin, self.vmax)
+        return ScalarMappable(norm, self.cmap)
+
+    def colours(self, numbers: NDArray[np.float64], theme: Theme) -> NDArray[np.float64]:
+        """Return the colours of values, (…, 3) from 0 to 1; NaN is what has none."""
+        from matplotlib.colors import to_rgb
+
+        rgb: NDArray[np.float64] = self.mappable.to_rgba(np.ma.masked_invalid(numbers))[..., :3]
+        rgb[np.isnan(numbers)] = to_rgb(theme.missing)
+        if self.is_log:
+            rgb[numbers == 0] = to_rgb(theme.page)
+        return rgb
+
+
+def _refuse_reversed(first: float, last: float) -> None:
+    """Refuse a scale that ends before it begins."""
+    if not first < last:
+        raise PictureError(
+            f"a colour map goes from a lower to a higher value, not {first:g} to {last:g}"
+        )
+
+
+@dataclass(frozen=True)
+class _Colouring:
+    """What is painted, as views.
+
+    Attributes
+    ----------
+    painted
+        The values by hemisphere and rank.
+    scale
+        Their colours.
+    opacity
+        Of the colours.
+    look
+        How it looks.
+    """
+
+    painted: Painted
+    scale: Scale
+    opacity: float
+    look: Look
+
+    @property
+    def are_apart(self) -> bool:
+        """Whether the hemispheres show different things, and so have a border between them."""
+        left, right = self.painted.numbers[LEFT], self.painted.numbers[RIGHT]
+        return not np.array_equal(left, right, equal_nan=True)
+
+    def views(self, shown: Planes) -> list[View]:
+        """Return planes as they are drawn; keys are ranks and hemispheres."""
+        table = shown.voxels.rank_table
+        size = table.size
+        is_missing = np.isnan(self.painted.numbers)
+        rgb = self.scale.colours(self.painted.numbers, self.look.theme)
+        alpha = np.full((*is_missing.shape, 1), checked_opacity(self.opacity))
+        rgba = np.concatenate([rgb, alpha], axis=-1).reshape(-1, 4)
+        # Of what nobody owns, the border is drawn as of one region.
+        codes = np.where(self.painted.owner > 0, self.painted.owner, size)
+        if self.are_apart:
+            codes = codes + np.arange(len(HEMISPHERES))[:, None] * (size + 1)
+        names = self._names(table, codes)
+        return [
+            View.of(
+                plane,
+                grey,
+                plane.ranks + plane.sides.astype(np.int64) * size,
+                rgba=rgba,
+                codes=codes.ravel(),
+                names=names,
+                is_hatched=is_missing.ravel(),
+            )
+            for plane, grey in zip(shown.planes, shown.greys, strict=True)
+        ]
+
+    def _names(self, table: RankTable, codes: NDArray[np.int64]) -> dict[int, str]:
+        """Return what regions with a value are called."""
+        acronyms = table.structures.acronyms
+        has_name = (self.painted.owner > 0) & ~np.isnan(self.painted.numbers)
+        names = {
+            int(code): acronyms[owner - 1]
+            for code, owner in zip(
+                codes[has_name].tolist(), self.painted.owner[has_name].tolist(), strict=True
+            )
+        }
+        if self.are_apart:  # one name is enough for both hemispheres
+            other = LEFT if not self.look.is_mirrored else RIGHT
+            taken = {acronyms[o - 1] for o in self.painted.owner[3 - other].tolist() if o > 0}
+            for code in np.unique(codes[other]).tolist():
+                if names.get(code) in taken:
+                    del names[code]
+        return names
+
+
+def _key(
+    scale: Scale,
+    views: Sequence[View],
+    label: str,
+    halves: tuple[str, str] | None,
+    theme: Theme,
+) -> Key:
+    """Return what the colours mean."""
+    entries = []
+    if scale.is_log and scale.has_zeros:
+        entries.append(Entry("0", theme.page))
+    if any(view.is_hatched[view.keys].any() for view in views):
+        entries.append(Entry("no value", theme.missing, is_hatched=True))
+    return Key(scale.mappable, label, scale.extend, entries, halves)

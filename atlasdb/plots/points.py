@@ -1,0 +1,442 @@
+"""Cells over planes: those of a slab as points, or how densely they lie.
+
+The one idea: cells go by once, block by block, and only those near a plane are kept. None is lost
+unsaid: the caption has how many there are, how many are near, and how many of these are in no
+structure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+import numpy as np
+
+from atlasdb.cells import frames
+from atlasdb.cells.columns import Stated
+from atlasdb.cells.positions import Positions
+from atlasdb.cells.reading import Points
+from atlasdb.errors import PictureError, PointsError, did_you_mean, listing
+from atlasdb.plots.heatmaps import Scale
+from atlasdb.plots.page import Entry
+from atlasdb.plots.picture import Picture
+from atlasdb.plots.regions import find_regions
+from atlasdb.plots.sheets import Key, LookWords, Sheet, look_of
+from atlasdb.plots.slices import Planes, read_planes, several, voxels_of, window_on, zoomed_on
+from atlasdb.plots.style import PALETTE, need_matplotlib
+from atlasdb.voxels.ranks import INSIDE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from atlasdb.atlas import Atlas
+    from atlasdb.plots.regions import Regions
+    from atlasdb.plots.sections import Section
+    from atlasdb.plots.sheets import Look
+    from atlasdb.plots.slices import Positions as AtUm
+    from atlasdb.plots.style import Theme
+    from atlasdb.voxels import AtlasVoxels
+    from atlasdb.voxels.ranks import Structure
+
+STRUCTURE, DENSITY = "structure", "density"
+"""What colours may mean, beside the values of a column."""
+
+_THICKNESS_UM = 100.0
+_BIN_UM = 100.0
+_FAINT = 0.15
+_MOST_VALUES = len(PALETTE)
+_MOST_DRAWN = 5_000_000
+_RASTERED_FROM = 20_000
+_ATLAS_AXES = 3
+
+
+def plot_cells(
+    atlas: Atlas | AtlasVoxels,
+    cells: Any,  # noqa: ANN401 (many kinds)
+    section: str = "frontal",
+    *,
+    at_um: AtUm = None,
+    planes: int | None = None,
+    thickness_um: float | None = None,
+    color: str = STRUCTURE,
+    columns: Sequence[str] | None = None,
+    unit: str | None = None,
+    orientation: str | None = None,
+    space: Literal["atlas"] | None = None,
+    structures: Structure | Sequence[Structure] | None = None,
+    depth: int | None = None,
+    zoom: bool = False,
+    size_pt: float | None = None,
+    bin_um: float = _BIN_UM,
+    cmap: str | None = None,
+    vmin: float | None = None,
+    vmax: float | None = None,
+    log: bool = False,
+    opacity: float = _FAINT,
+    reference: str | None = None,
+    **look: Unpack[LookWords],
+) -> Picture:
+    """Draw the cells of a slab around one plane or several, over its structures.
+
+    Parameters
+    ----------
+    atlas
+        The atlas: `Database.atlas` or `Database.voxels`.
+    cells, columns, unit, orientation, space
+        A table of points in the atlas's space, as of `Database.count_cells`; or one that
+        `atlasdb.cells.reading.open_points` has opened.
+    section, at_um, planes, zoom, reference, **look
+        As of `plot_slice`.
+    thickness_um
+        The slab's thickness, microns: cells from half of it before the plane to half behind. By
+        default 100; slabs of a series (`planes`) meet half-way between its planes.
+    color
+        'structure' for the colour of the structure in which a cell is, 'density' for cells per mm³
+        instead of points, or a column, such as the sample.
+    structures, depth
+        What is outlined and named under the cells, as of `plot_slice`. Cells elsewhere are shown
+        as well, as hollow circles.
+    size_pt
+        The points' diameter; by default the smaller, the more there are.
+    bin_um
+        For 'density': the side of the squares in which cells are counted.
+    cmap, vmin, vmax, log
+        For 'density', as of `plot_heatmap`.
+    opacity
+        Of the structures' colours under the cells.
+
+    Returns
+    -------
+    Picture
+        The picture; its caption says how many cells there are and how many of them are seen.
+
+    Raises
+    ------
+    PointsError
+        The cells cannot be read.
+    PictureError
+        A column with more than 8 values, or a slab with more than 5 million cells as points.
+
+    Examples
+    --------
+    >>> import atlasdb, numpy as np, tempfile
+    >>> db = atlasdb.connect(tempfile.mkdtemp())
+    >>> _ = db.ingest("phantom_mouse_100um")
+    >>> cells = np.array([[4950, 4150, 3150], [4980, 4200, 3000], [9000, 100, 100]])
+    >>> plot_cells(db.atlas("phantom_mouse_100um"), cells, at_um=5000, unit="um")
+    <atlasdb.plots.Picture: frontal plane at AP 5 mm of phantom_mouse_100um@1.0: 2 of 3 cells, \
+50 µm from the plane at most>
+    """
+    need_matplotlib()
+    voxels = voxels_of(atlas)
+    named = several(structures)
+    regions = find_regions(voxels, structures=named, depth=depth)
+    shown = read_planes(
+        voxels, section, at_um=at_um, planes=planes, structures=named, reference=reference
+    )
+    style = look_of(look)
+    window = window_on(voxels, shown.section, zoomed_on(named, zoom=zoom))
+    slabs = _Slabs(shown, _reaches(shown, thickness_um, planes))
+    points = cells
+    if not isinstance(cells, Points):
+        points = frames.read(cells, Stated(columns, unit, orientation, space)).points
+    found = slabs.collect(points, None if color in {STRUCTURE, DENSITY} else color)
+    rgba = regions.rgba(opacity)
+    views = shown.views(regions, rgba)
+    if color == DENSITY:
+        scale, drawers = _densities(slabs, found, bin_um, cmap, vmin, vmax, log=log)
+        key = Key(scale.mappable, "cells per mm³", scale.extend)
+    else:
+        drawers, key = _dots(slabs, found, regions, color, size_pt, style)
+    views = [replace(view, draw_over=draw) for view, draw in zip(views, drawers, strict=True)]
+    sheet = Sheet(voxels, views, style, window, key)
+    told = found.told(slabs.told, slabs.beyond(found, window))
+    return Picture(sheet.draw(), shown.caption(told))
+
+
+def _reaches(
+    shown: Planes, thickness_um: float | None, planes: int | None
+) -> list[tuple[float, float]]:
+    """Return from where to where each slab goes, microns; its far face is outside.
+
+    Slabs of a series meet half-way between its planes, so that no cell is in two or in none.
+    """
+    at = [plane.at_um for plane in shown.planes]
+    if thickness_um is not None and not 0 < thickness_um < np.inf:
+        raise PictureError(f"a slab is thicker than 0 µm, not {thickness_um:g}")
+    if thickness_um is None and planes is not None and len(set(at)) == len(at) > 1:
+        middles = [(a + b) / 2 for a, b in pairwise(at)]
+        borders = [2 * at[0] - middles[0], *middles, 2 * at[-1] - middles[-1]]
+        return list(pairwise(borders))
+    edge = shown.voxels.grid.resolution_um[shown.section.axis]
+    half = (max(edge, _THICKNESS_UM) if thickness_um is None else thickness_um) / 2
+    return [(position - half, position + half) for position in at]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The cells of some slabs.
+
+    Attributes
+    ----------
+    points_um
+        Of each slab (N, 3).
+    values
+        Of each slab (N,), the column that colours them, as text; None without.
+    total
+        How many cells there are in all.
+    unplaced
+        How many of them have no coordinates.
+    """
+
+    points_um: list[NDArray[np.float64]]
+    values: list[NDArray[np.str_]] | None
+    total: int
+    unplaced: int
+
+    def told(self, reach: str, beyond: int) -> str:
+        """Return how many cells are seen, for people."""
+        near = sum(map(len, self.points_um))
+        text = f"{near:,} of {self.total:,} cells, {reach}"
+        if beyond:
+            text += f"; {beyond:,} of these lie beyond the picture"
+        return f"{text}; {self.unplaced:,} have no coordinates" if self.unplaced else text
+
+
+@dataclass(frozen=True)
+class _Slabs:
+    """Slabs around planes.
+
+    Attributes
+    ----------
+    shown
+        The planes.
+    reaches_um
+        From where to where each goes along the section's axis; the far face is outside.
+    """
+
+    shown: Planes
+    reaches_um: list[tuple[float, float]]
+
+    @property
+    def told(self) -> str:
+        """How near to the planes cells are that are seen, for people."""
+        thickest = max(end - first for first, end in self.reaches_um)
+        plane = "plane" if len(self.reaches_um) == 1 else "planes"
+        return f"{thickest / 2:g} µm from the {plane} at most"
+
+    @property
+    def section(self) -> Section:
+        """Which way they are cut."""
+        return self.shown.section
+
+    def collect(self, points: Points, column: str | None) -> _Found:
+        """Read a table once and keep what lies in the slabs."""
+        wanted = list(dict.fromkeys([*points.coordinates.columns, *([column] if column else [])]))
+        if column is not None and column not in points.schema.names:
+            raise PointsError(
+                f"{points.name} has no column {column!r}"
+                f"{did_you_mean(column, [*points.schema.names, STRUCTURE, DENSITY])}; cells are "
+                f"coloured by {STRUCTURE}, {DENSITY} or a column: "
+                f"{listing(points.schema.names, limit=20)}"
+            )
+        positions = Positions(points.coordinates, self.shown.voxels.grid)
+        kept: list[list[NDArray[np.float64]]] = [[] for _ in self.shown.planes]
+        values: list[list[NDArray[np.str_]]] = [[] for _ in self.shown.planes]
+        total = unplaced = 0
+        for block in points.blocks(wanted):
+            microns = positions.microns(positions(block))
+            total += len(microns)
+            unplaced += int((~np.isfinite(microns).all(axis=1)).sum())
+            texts = None if column is None else _texts(block.rows.column(column))
+            for number, is_near in enumerate(self._near(microns)):
+                kept[number].append(microns[is_near])
+                if texts is not None:
+                    values[number].append(texts[is_near])
+        return _Found(
+            [np.concatenate([np.empty((0, _ATLAS_AXES)), *parts]) for parts in kept],
+            None
+            if column is None
+            else [np.concatenate([np.empty(0, np.str_), *parts]) for parts in values],
+            total,
+            unplaced,
+        )
+
+    def _near(self, microns: NDArray[np.float64]) -> list[NDArray[np.bool_]]:
+        """Return which points lie in each slab."""
+        along = microns[:, self.section.axis]
+        is_placed = np.isfinite(microns).all(axis=1)
+        return [is_placed & (along >= first) & (along < end) for first, end in self.reaches_um]
+
+    def on_page(self, points_um: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return where points lie in the picture, (N, 2): along and down, mm."""
+        return points_um[:, [self.section.columns, self.section.rows]] / 1e3
+
+    def beyond(self, found: _Found, window_mm: tuple[float, float, float, float]) -> int:
+        """Return how many of the cells lie outside what is seen of the planes."""
+        top, bottom, left, right = window_mm
+        count = 0
+        for points_um in found.points_um:
+            along, down = self.on_page(points_um).T
+            is_seen = (along >= left) & (along < right) & (down >= top) & (down < bottom)
+            count += int((~is_seen).sum())
+        return count
+
+    def volumes_mm3(self, bin_um: float) -> list[float]:
+        """Return the volume over one square of each slab, as far as it is in the atlas's volume."""
+        length = self.shown.voxels.grid.extent_um[self.section.axis]
+        return [
+            (min(length, end) - max(0.0, first)) * bin_um**2 / 1e9 for first, end in self.reaches_um
+        ]
+
+
+def _texts(column: Any) -> NDArray[np.str_]:  # noqa: ANN401 (an Arrow array)
+    """Return a column as texts."""
+    return np.array(
+        ["none" if value is None else str(value) for value in column.to_pylist()], dtype=np.str_
+    )
+
+
+def _densities(
+    slabs: _Slabs,
+    found: _Found,
+    bin_um: float,
+    cmap: str | None,
+    vmin: float | None,
+    vmax: float | None,
+    *,
+    log: bool,
+) -> tuple[Scale, list[Any]]:
+    """Return the scale of densities, and what draws those of each slab."""
+    grid, section = slabs.shown.voxels.grid, slabs.section
+    if not 0 < bin_um <= max(grid.extent_um):
+        raise PictureError(f"squares are wider than 0 µm, and no wider than the atlas: {bin_um:g}")
+    sizes = [grid.extent_um[section.rows], grid.extent_um[section.columns]]
+    edges = [np.arange(int(np.ceil(size / bin_um)) + 1) * bin_um / 1e3 for size in sizes]
+    maps = []
+    for volume_mm3, points_um in zip(slabs.volumes_mm3(bin_um), found.points_um, strict=True):
+        along, down = slabs.on_page(points_um).T
+        counts, _, _ = np.histogram2d(down, along, bins=edges)
+        maps.append(counts / volume_mm3)
+    every = np.concatenate([each.ravel() for each in maps])
+    positive = every[every > 0]
+    if log and positive.size:
+        every = positive
+    scale = Scale.of(every, cmap=cmap, vmin=vmin, vmax=vmax, log=log and positive.size > 0)
+
+    def drawer(density: NDArray[np.float64]) -> Any:  # noqa: ANN401 (draws on axes)
+        def draw(axes: Axes) -> None:
+            rgba = scale.mappable.to_rgba(density)
+            rgba[density == 0, 3] = 0
+            axes.imshow(
+                rgba,
+                extent=(0, edges[1][-1], edges[0][-1], 0),
+                interpolation="nearest",
+                aspect="auto",
+                zorder=1.5,
+                gid="density",
+            )
+
+        return draw
+
+    return scale, [drawer(density) for density in maps]
+
+
+def _dots(
+    slabs: _Slabs,
+    found: _Found,
+    regions: Regions,
+    color: str,
+    size_pt: float | None,
+    look: Look,
+) -> tuple[list[Any], Key]:
+    """Return what draws the points of each slab, and what their colours mean."""
+    most = max(map(len, found.points_um))
+    if sum(map(len, found.points_um)) > _MOST_DRAWN:
+        raise PictureError(
+            f"{sum(map(len, found.points_um)):,} cells are too many to be drawn as points: show a "
+            f"thinner slab, or their density (color='{DENSITY}')"
+        )
+    size = size_pt or float(np.clip(120 / max(most, 1) ** 0.5, 0.6, 3.0))
+    palette, entries = _palette(found, color)
+    is_in_none = False
+    drawers = []
+    for number, points_um in enumerate(found.points_um):
+        rgb, is_inside = _of_structures(slabs, regions, points_um)
+        if found.values is not None:
+            rgb = palette(found.values[number])
+        is_in_none |= not is_inside.all()
+        drawers.append(_Dots(slabs.on_page(points_um), rgb, is_inside, size, look.theme))
+    if is_in_none:
+        what = "in no structure" if regions.code[1:].all() else "elsewhere"
+        entries.append(Entry(what, look.theme.ink, marker="o", is_hollow=True))
+    return drawers, Key(entries=entries)
+
+
+def _palette(found: _Found, color: str) -> tuple[Any, list[Entry]]:
+    """Return what gives colours to values, and a legend of them."""
+    if found.values is None:
+        return None, []
+    distinct = np.unique(np.concatenate(found.values)).tolist()
+    if len(distinct) > _MOST_VALUES:
+        raise PictureError(
+            f"{color} has {len(distinct):,} values, and {_MOST_VALUES} colours can be told apart: "
+            f"colour by another column, by {STRUCTURE} or by {DENSITY}"
+        )
+    from matplotlib.colors import to_rgb
+
+    colours = dict(zip(distinct, PALETTE, strict=False))
+
+    def palette(values: NDArray[np.str_]) -> NDArray[np.float64]:
+        return np.array([to_rgb(colours[value]) for value in values.tolist()]).reshape(-1, 3)
+
+    return palette, [Entry(value, colour, marker="o") for value, colour in colours.items()]
+
+
+def _of_structures(
+    slabs: _Slabs, regions: Regions, points_um: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the colour of the structure at each point, and whether there is one of those shown."""
+    at = slabs.shown.voxels.lookup(points_um)
+    is_inside = at.statuses == INSIDE
+    code = np.zeros(len(points_um), dtype=np.int64)
+    code[is_inside] = regions.code[at.ranks[is_inside]]
+    return regions.rgb[code], is_inside & (code > 0)
+
+
+@dataclass(frozen=True)
+class _Dots:
+    """Draws points: filled in structures, hollow elsewhere."""
+
+    places: NDArray[np.float64]
+    rgb: NDArray[np.float64]
+    is_inside: NDArray[np.bool_]
+    size_pt: float
+    theme: Theme
+
+    def __call__(self, axes: Axes) -> None:
+        """Draw them on axes in mm."""
+        is_many = len(self.places) > _RASTERED_FROM
+        shared: dict[str, Any] = {
+            "s": self.size_pt**2,
+            "zorder": 3,
+            "rasterized": is_many,
+            "linewidths": min(0.25, self.size_pt / 5),
+        }
+        x, y = self.places[self.is_inside].T
+        rgb = self.rgb[self.is_inside]
+        axes.scatter(x, y, c=rgb, edgecolors=self.theme.line, gid="cells", **shared)
+        x, y = self.places[~self.is_inside].T
+        for colour, width in ((self.theme.page, 0.9), (self.theme.ink, 0.35)):
+            axes.scatter(
+                x,
+                y,
+                facecolors="none",
+                edgecolors=colour,
+                gid="cells-elsewhere",
+                **(shared | {"linewidths": width}),
+            )
