@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         NoVoxelsError,
         OutsideError,
         PackageError,
+        PictureError,
         PointsError,
         QueryError,
         SchemaVersionError,

@@ -2,7 +2,8 @@
 
 The one idea: a text is a rectangle of pixels, and it fits where all of them belong to the region's
 largest connected piece. Regions are disjoint, so that names which fit never overlap. Of the places
-where the largest size that fits does, the one farthest from the border is taken.
+where the largest size that fits does, the one farthest from the border is taken, nearly: in the
+middle of those that are as far.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 _AS_LARGE = 0.9
 """Pieces of this part of the largest one's size count as as large: the two of a symmetric pair."""
+
+_AS_DEEP = 0.9
+"""Places of this part of the deepest one's depth count as as deep: the middle of them is taken."""
 
 POINT_MM = 25.4 / 72
 """Millimetres in a point, the unit of letters and lines."""
@@ -184,5 +188,7 @@ def _farthest(
 
     depth = distance_transform_edt(np.pad(piece, 1), sampling=spacing_mm)[1:-1, 1:-1]
     middle = depth[(high - 1) // 2 :, (wide - 1) // 2 :][: fits.shape[0], : fits.shape[1]]
-    row, column = np.unravel_index(int(np.where(fits, middle, -1).argmax()), fits.shape)
-    return float(row) + high / 2, float(column) + wide / 2
+    deepest = np.argwhere(fits & (middle >= _AS_DEEP * middle[fits].max()))
+    from_centre = ((deepest - deepest.mean(axis=0)) * spacing_mm) ** 2
+    row, column = deepest[int(from_centre.sum(axis=1).argmin())].tolist()
+    return row + high / 2, column + wide / 2

@@ -1,0 +1,367 @@
+"""Values of structures: whatever they come in, which structure each belongs to, what it paints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import atlasdb
+from atlasdb.hierarchy import Hierarchy
+from atlasdb.plots.painting import HEMISPHERES, Painted, paint
+from atlasdb.plots.values import BOTH, Values, read_values
+from atlasdb.runs import LEFT, NEITHER, RIGHT
+from atlasdb.structures import StructureTable
+from atlasdb.voxels import AtlasVoxels
+from atlasdb.voxels.ranks import RankTable
+
+ATLAS = "phantom_mouse_100um"
+
+
+@pytest.fixture(scope="module")
+def voxels(full: atlasdb.Database) -> AtlasVoxels:
+    return full.voxels(ATLAS)
+
+
+def as_dict(values: Values) -> dict[str, float]:
+    acronyms = values.structures.acronyms
+    return {
+        acronyms[rank - 1]: number
+        for rank, number in zip(values.ranks.tolist(), values.numbers.tolist(), strict=True)
+    }
+
+
+GIVEN = {"CP": 2.5, "TH": 0.0, "VISp2/3": -1.0, "cm": 4.0}
+
+
+def written(folder: Path) -> dict[str, Any]:
+    """Return the same values in every form that they may have."""
+    names, numbers = list(GIVEN), list(GIVEN.values())
+    csv = folder / "values.csv"
+    csv.write_text("structure,value\n" + "".join(f'"{n}",{v}\n' for n, v in GIVEN.items()))
+    with_mark = folder / "marked.csv"
+    with_mark.write_bytes(b"\xef\xbb\xbf" + csv.read_bytes())
+    tsv = folder / "values.tsv"
+    tsv.write_text(csv.read_text().replace('"', "").replace(",", "\t"))
+    whole = folder / "values.json"
+    whole.write_text(json.dumps(GIVEN))
+    rows = folder / "rows.json"
+    rows.write_text(json.dumps([{"acronym": n, "density": v} for n, v in GIVEN.items()]))
+    table = pa.table({"acronym": names, "whatever": numbers})
+    pq.write_table(table, folder / "values.parquet")
+    return {
+        "dictionary": GIVEN,
+        "ids": {672: 2.5, 549: 0, 821: -1, 967: np.float32(4)},
+        "ids as texts": {"672": 2.5, "549": 0, "821": "-1", "967": " 4 "},
+        "csv": csv,
+        "csv with a mark": with_mark,
+        "tsv": str(tsv),
+        "json": whole,
+        "json rows": rows,
+        "parquet": folder / "values.parquet",
+        "arrow": table,
+        "pandas": table.to_pandas(),
+        "pandas ids": pd.DataFrame({"structure_id": [672.0, 549, 821, 967], "v": numbers}),
+        "polars": pl.DataFrame({"region": names, "v": numbers}),
+        "names": pa.table(
+            {
+                "name": [
+                    "Caudoputamen",
+                    "Thalamus",
+                    "Primary visual area, layer 2/3",
+                    "cranial nerves",
+                ],
+                "v": numbers,
+            }
+        ),
+    }
+
+
+def test_the_same_values_in_every_form(voxels: AtlasVoxels, tmp_path: Path) -> None:
+    for kind, source in written(tmp_path).items():
+        found = read_values(source, voxels)
+        assert as_dict(found) == GIVEN, kind
+        assert (found.sides == BOTH).all()
+        assert not found.is_direct.any()
+
+
+def test_what_is_missing_is_not_zero(voxels: AtlasVoxels, tmp_path: Path) -> None:
+    path = tmp_path / "values.csv"
+    path.write_text("acronym,mean\nCP,\nTH,0\nCTX,NA\nHY,nan\n")
+    found = as_dict(read_values(path, voxels))
+    assert found["TH"] == 0
+    assert all(np.isnan(found[name]) for name in ("CP", "CTX", "HY"))
+    given = read_values({"CP": None, "TH": 0, "HY": float("nan")}, voxels)
+    assert np.isnan(given.numbers).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        (
+            "acronym,v\nCPP,1\nTH,2\n",
+            atlasdb.UnknownStructureError,
+            "1 structure that .* CPP .did you mean CP",
+        ),
+        ("acronym,v\nqq,1\nzz,2\n", atlasdb.UnknownStructureError, "2 structures that .*: qq; zz"),
+        ("structure_id,v\n4711,1\n", atlasdb.UnknownStructureError, "does not have: 4711"),
+        (
+            "structure_id,acronym,v\n672,TH,1\n",
+            atlasdb.UnknownStructureError,
+            "calls structure 672 'TH', .* 'CP'",
+        ),
+        ("acronym,a,b\nCP,1,2\n", atlasdb.PictureError, "which column .* there are a, b: name one"),
+        ("acronym,a\nCP,much\n", atlasdb.PictureError, "no column holds numbers only"),
+        (
+            "acronym,cells\nCP,much\n",
+            atlasdb.PictureError,
+            "column cells: 'much' in row 1 is no number",
+        ),
+        ("acronym,cells\nCP,inf\n", atlasdb.PictureError, "'inf' in row 1 is no number"),
+        ("animal,cells\nm1,2\n", atlasdb.PictureError, "does not say of which structures"),
+        (
+            "acronym,cells\nCP,1,2\n",
+            atlasdb.PictureError,
+            "row 2: 3 values, but there are 2 columns",
+        ),
+        ("acronym,acronym,v\nCP,CP,1\n", atlasdb.PictureError, "several columns called acronym"),
+        ("acronym,cells\n", atlasdb.PictureError, "holds no values"),
+        ("", atlasdb.PictureError, "holds no values"),
+        (
+            "acronym,status,cells\n,outside,2\n",
+            atlasdb.PictureError,
+            "no row that is of a structure",
+        ),
+        ("acronym,hemisphere,v\nCP,dexter,1\n", atlasdb.PictureError, "hemisphere 'dexter'"),
+        ('acronym,v\n"CP,1\n', atlasdb.PictureError, "cannot read"),
+    ],
+)
+def test_tables_that_cannot_be_understood(
+    voxels: AtlasVoxels, tmp_path: Path, content: str, error: type[Exception], message: str
+) -> None:
+    path = tmp_path / "values.csv"
+    path.write_text(content)
+    with pytest.raises(error, match=message):
+        read_values(path, voxels)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({}, "no value in an empty dictionary"),
+        ({"CP": {"a": 1}, "TH": 2}, "some values are dictionaries and some are not"),
+        (7, "values are a dictionary, a file, .* not int"),
+        ("values.xlsx", "end in .csv, .tsv, .json, .parquet"),
+        ("nothing.csv", "cannot read nothing.csv: No such file"),
+        ({"CP": True}, "True in row 1 is no number"),
+        ({"CP": float("inf")}, "inf in row 1 is no number"),
+    ],
+)
+def test_sources_that_hold_no_values(voxels: AtlasVoxels, source: Any, message: str) -> None:
+    with pytest.raises(atlasdb.PictureError, match=message):
+        read_values(source, voxels)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.json", "[1]"), ("a.json", "{"), ("a.parquet", "x")]
+)
+def test_files_that_are_something_else(
+    voxels: AtlasVoxels, tmp_path: Path, name: str, content: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(atlasdb.PictureError, match="a\\.(json|parquet)"):
+        read_values(tmp_path / name, voxels)
+
+
+def counted(full: atlasdb.Database, **wanted: Any) -> pa.Table:
+    """Count cells of two animals, some of them nowhere."""
+    chance = np.random.default_rng(3)
+    n = 3000
+    cells = pa.table(
+        {
+            "ap_um": chance.uniform(-300, 13500, n),
+            "si_um": chance.uniform(-300, 8300, n),
+            "rl_um": chance.uniform(-300, 11700, n),
+            "animal": chance.choice(["m1", "m2", "m3"], n),
+        }
+    )
+    found: pa.Table = full.count_cells(cells, ATLAS, **wanted)
+    return found
+
+
+def test_counts_with_all_that_they_say(full: atlasdb.Database, voxels: AtlasVoxels) -> None:
+    table = counted(full, depth=3)
+    found = read_values(table, voxels)
+    rows = table.to_pylist()
+    inside = [row for row in rows if row["status"] == "inside"]
+    assert len(found.ranks) == len(inside)
+    assert found.column == "cells"
+    assert found.unit == "cells"
+    assert found.is_direct.tolist() == ["unassigned" in row["acronym"] for row in inside]
+    assert found.sides.tolist() == [LEFT if r["hemisphere"] == "left" else RIGHT for r in inside]
+    nowhere = sum(row["cells"] for row in rows if row["status"] != "inside")
+    assert nowhere > 0
+    assert found.nowhere == {"": nowhere}
+    assert found.told_of_nowhere() == f"; {nowhere} more in no structure"
+    assert read_values(table, voxels, column="density_per_atlas_mm3").nowhere == {}
+
+
+def test_groups_samples_and_conditions(full: atlasdb.Database, voxels: AtlasVoxels) -> None:
+    table = counted(full, by="animal", depth=2, hemispheres="together")
+    with pytest.raises(
+        atlasdb.PictureError, match=r"has 3 rows for \w+, which differ in animal: .*\(where\)"
+    ):
+        read_values(table, voxels).single()
+    m2 = read_values(table, voxels, where={"animal": "m2"}).single()
+    mine = [
+        r["cells"] for r in table.to_pylist() if r["animal"] == "m2" and r["status"] == "inside"
+    ]
+    assert m2.numbers.tolist() == mine
+    grouped = read_values(table, voxels, by="animal")
+    assert grouped.group_names == ["m1", "m2", "m3"]
+    assert grouped.of_group("m2").numbers.tolist() == mine
+    with pytest.raises(atlasdb.LookupFailedError, match="no group 'm4'; it has m1, m2, m3"):
+        grouped.of_group("m4")
+    with pytest.raises(atlasdb.PictureError, match="animal = m9; there are m1"):
+        read_values(table, voxels, where={"animal": "m9"})
+    with pytest.raises(atlasdb.PictureError, match="no column 'aminal'; did you mean animal"):
+        read_values(table, voxels, by="aminal")
+    for aggregate in ("mean", "median", "sum"):
+        folded = read_values(table, voxels).single(aggregate)
+        frame = table.to_pandas()
+        expected = frame[frame.status == "inside"].groupby("acronym").cells.agg(aggregate)
+        unmarked = {a.removesuffix(" (unassigned)"): v for a, v in expected.items()}
+        assert as_dict(folded) == unmarked
+    with pytest.raises(atlasdb.PictureError, match="mean, median, sum, not 'most'"):
+        read_values(table, voxels).single("most")  # type: ignore[arg-type]
+
+
+def test_dictionaries_of_groups(voxels: AtlasVoxels) -> None:
+    found = read_values({"control": {"CP": 1}, "treated": {"CP": 2, "TH": 3}}, voxels)
+    assert found.group_names == ["control", "treated"]
+    assert as_dict(found.of_group("treated")) == {"CP": 2, "TH": 3}
+    with pytest.raises(atlasdb.PictureError, match="differ in group"):
+        found.single()
+
+
+def test_what_is_missing_does_not_count(voxels: AtlasVoxels) -> None:
+    found = read_values({"a": {"CP": 1, "TH": None}, "b": {"CP": None, "TH": None}}, voxels)
+    folded = found.single("mean")
+    assert as_dict(folded)["CP"] == 1
+    assert np.isnan(as_dict(folded)["TH"])
+
+
+def test_neither_hemisphere_is_a_side_of_its_own(full: atlasdb.Database) -> None:
+    asymmetric = full.voxels("phantom_asymmetric_mouse_100um")
+    table = pa.table(
+        {
+            "structure_id": [672, 672, 672, None],
+            "hemisphere": ["left", "right", None, None],
+            "status": ["inside", "inside", "inside", "outside"],
+            "cells": [3, 4, 5, 6],
+        }
+    )
+    found = read_values(table, asymmetric)
+    assert found.sides.tolist() == [LEFT, RIGHT, NEITHER]
+    assert found.nowhere == {"": 6}
+
+
+# Painting, against a climb from each structure.
+
+
+@st.composite
+def trees(draw: st.DrawFn) -> Hierarchy:
+    """Return a tree whose structures' ids are their positions in the list."""
+    n = draw(st.integers(1, 12))
+    parents = [draw(st.integers(0, child - 1)) for child in range(1, n)]
+    return Hierarchy.from_parents(range(n), [None, *parents])
+
+
+def table_of(hierarchy: Hierarchy) -> RankTable:
+    names = tuple(f"S{i}" for i in hierarchy.ids.tolist())
+    rgb = np.zeros((len(hierarchy), 3), np.uint8)
+    structures = StructureTable(hierarchy, names, names, rgb, hierarchy.ids)
+    return RankTable(structures, np.array([10**6], dtype=np.int64))
+
+
+def oracle(
+    rows: dict[tuple[int, bool, int], float], table: RankTable, depth: int | None
+) -> Painted:
+    """Paint rank by rank: climb until a structure has a row, its own side's first."""
+    hierarchy = table.structures.hierarchy
+    numbers = np.full((3, table.size), np.nan)
+    owner = np.zeros((3, table.size), dtype=np.int64)
+    for side in HEMISPHERES:
+        for rank in range(1, len(hierarchy) + 1):
+            level = int(hierarchy.depth[rank - 1])
+            place, is_direct = rank, depth is None or level < depth
+            while place:
+                is_too_deep = depth is not None and hierarchy.depth[place - 1] > depth
+                keys = [] if is_too_deep else [(place, False, side), (place, False, BOTH)]
+                if is_direct and place == rank:
+                    keys = [(place, True, side), (place, True, BOTH), *keys]
+                key = next((key for key in keys if key in rows), None)
+                if key is not None:
+                    numbers[side, rank], owner[side, rank] = rows[key], place
+                    break
+                place = int(hierarchy.parent_rank[place - 1])
+    return Painted(numbers, owner)
+
+
+@given(trees(), st.data())
+@settings(max_examples=60)
+def test_painting_by_climbing(hierarchy: Hierarchy, data: st.DataObject) -> None:
+    table = table_of(hierarchy)
+    n = len(hierarchy)
+    key = st.tuples(st.integers(1, n), st.booleans(), st.sampled_from([BOTH, *HEMISPHERES]))
+    number = st.one_of(st.just(float("nan")), st.integers(-5, 5).map(float))
+    rows = data.draw(st.dictionaries(key, number, min_size=1, max_size=12))
+    depth = data.draw(st.one_of(st.none(), st.integers(0, hierarchy.height)))
+    values = Values(
+        source="these",
+        structures=table.structures,
+        column="value",
+        ranks=np.array([k[0] for k in rows]),
+        is_direct=np.array([k[1] for k in rows]),
+        sides=np.array([k[2] for k in rows]),
+        groups=np.full(len(rows), ""),
+        numbers=np.array(list(rows.values())),
+        nowhere={},
+        direct=None,
+        others={},
+    )
+    expected = oracle(rows, table, depth)
+    if np.isnan(expected.numbers).all():
+        with pytest.raises(atlasdb.PictureError, match="these has no value of a structure"):
+            paint(values, table, depth=depth)
+        return
+    found = paint(values, table, depth=depth)
+    assert np.array_equal(found.numbers, expected.numbers, equal_nan=True)
+    assert np.array_equal(found.owner, expected.owner)
+
+
+@pytest.mark.parametrize("cut", [None, 3])
+def test_counts_are_painted_so_that_no_cell_is_seen_twice(
+    full: atlasdb.Database, voxels: AtlasVoxels, cut: int | None
+) -> None:
+    """Each region that is told apart shows the cells in it: they sum to all that are inside."""
+    table = counted(full)
+    painted = paint(read_values(table, voxels), voxels.rank_table, depth=cut)
+    regions = voxels.rank_table.cut(depth=cut).rank[: voxels.rank_table.size]
+    shown = {
+        (side, int(regions[rank])): painted.numbers[side, rank]
+        for side in (LEFT, RIGHT)
+        for rank in range(1, len(voxels.structures) + 1)
+        if regions[rank] == rank or cut is None
+    }
+    inside = sum(row["direct_cells"] for row in table.to_pylist() if row["status"] == "inside")
+    assert sum(shown.values()) == inside > 0
