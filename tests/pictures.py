@@ -58,7 +58,7 @@ def pixels_of(picture: Picture, dpi: float = DPI) -> NDArray[np.uint8]:
 
 
 def boxes_of(picture: Picture) -> list[tuple[str, BboxBase]]:
-    """Return every text that is seen, and where its ink lies, in dots."""
+    """Return every level or upright text that is seen, and where its ink lies, in dots."""
     figure = picture.figure
     renderer: Any = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     figure.draw(renderer)
@@ -66,11 +66,13 @@ def boxes_of(picture: Picture) -> list[tuple[str, BboxBase]]:
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
             if axes.axison and axis.get_visible():
-                texts += [axis.label, *axis.get_ticklabels()]
+                low, high = sorted(axis.get_view_interval())
+                ticks = [t for t in axis.get_major_ticks() if low <= t.get_loc() <= high]
+                texts += [axis.label, *(t.label1 for t in ticks), *(t.label2 for t in ticks)]
     return [
         (text.get_text(), text.get_window_extent(renderer))
         for text in texts
-        if text.get_visible() and text.get_text().strip()
+        if text.get_visible() and text.get_text().strip() and text.get_rotation() % 90 == 0
     ]
 
 

@@ -7,9 +7,11 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 import atlasdb
 from atlasdb.cli import run
@@ -70,7 +72,7 @@ def test_the_shell_s_ten_seconds(
     Path("cells.csv").write_text(FEW_CELLS)
     shown = "".join(b for b in blocks("console") if "$ atlasdb" in b.replace("&& atlasdb", ""))
     stations = re.findall(r"^\$ atlasdb (.*)\n((?:[^$].*\n)+)", shown, re.MULTILINE)
-    assert len(stations) == 6
+    assert len(stations) == 7
     for command, expected in stations:
         assert run(shlex.split(command)) == 0
         printed = capsys.readouterr().out
@@ -83,7 +85,7 @@ def test_python_s_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """Each block ends with an expression, and a comment that shows its value."""
     monkeypatch.setenv("ATLASDB_HOME", str(tmp_path / "home"))
     python = [*blocks("python"), *blocks("python", CELLS)]
-    assert len(python) == 6
+    assert len(python) == 7
     for block in python:
         code, _, shown = block.rstrip().rpartition("\n# ")
         *statements, last = ast.parse(code).body
@@ -116,3 +118,44 @@ def test_the_pages_name_every_command_and_query_of_cells() -> None:
 def test_the_commands_for_a_fresh_machine_are_there() -> None:
     for command in ("pip install . && atlasdb demo", "pip install -e '.[test]' && pytest"):
         assert f"$ {command}\n" in README
+
+
+GALLERY = (PROJECT / "docs" / "gallery.md").read_text("utf-8")
+
+
+def test_the_gallery(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every command prints what the page says, and draws the picture that it shows, nearly."""
+    monkeypatch.setenv("ATLASDB_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    made, shown = blocks("python", GALLERY)
+    exec(compile(made, "gallery", "exec"), {})  # noqa: S102 (ours)
+    stations = re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", "".join(blocks("console", GALLERY)), re.MULTILINE)
+    for command, expected in stations:
+        words = shlex.split(command)
+        if words[0] == "echo":
+            Path(words[-1]).write_text(words[1])
+        elif words[0] == "atlasdb":
+            assert run(words[1:]) == 0, command
+            printed = capsys.readouterr().out
+            if words[1] == "plot":
+                assert printed == expected
+    exec(compile(shown, "gallery", "exec"), {})  # noqa: S102 (ours)
+    assert {"slice.pdf", "heatmap.svg"} <= {path.name for path in tmp_path.iterdir()}
+    pictures = re.findall(r"^!\[.*\]\(gallery/(.*)\)$", GALLERY, re.MULTILINE)
+    assert sorted(pictures) == sorted(p.name for p in (PROJECT / "docs" / "gallery").iterdir())
+    for name in pictures:
+        assert_alike(PROJECT / "docs" / "gallery" / name, tmp_path / name)
+
+
+def assert_alike(reference: Path, found: Path) -> None:
+    """Compare pictures with some tolerance: another FreeType draws letters a little differently."""
+    images = []
+    for path in (reference, found):
+        with Image.open(path) as image:
+            images.append(np.asarray(image.convert("RGB")).astype(int))
+    assert images[0].shape == images[1].shape, reference.name
+    difference = np.abs(images[0] - images[1]).max(axis=2)
+    assert difference.mean() < 2, reference.name
+    assert (difference > 64).mean() < 0.01, reference.name

@@ -132,7 +132,9 @@ def plot_bars(
     )
     if len(shown.samples) > 1:
         caption += f", {chart.fold} of {len(shown.samples)} samples"
-    return Picture(shown.draw(str(voxels.name)), caption + given.told_of_nowhere())
+    are_folded = aggregate is not None or len(shown.samples) > 1
+    caption += given.told_of_nowhere(are_folded=are_folded)
+    return Picture(shown.draw(str(voxels.name)), caption)
 
 
 def volumes_of(voxels: AtlasVoxels) -> Values:
@@ -413,6 +415,7 @@ class _Chart:
                     facecolor=colour,
                     edgecolor=theme.faint,
                     linewidth=0.3,
+                    clip_on=False,
                 )
             )
             page.fitted(

@@ -138,7 +138,10 @@ def plot_heatmap(
     sheet = Sheet(voxels, views, style, window, key, line=style.theme.faint)
     told = f"{label or given.unit}, {scale.told}"
     groups = [group for group in (left, right) if group is not None]
-    return Picture(sheet.draw(), shown.caption(told + given.told_of_nowhere(*groups)))
+    return Picture(
+        sheet.draw(),
+        shown.caption(told + given.told_of_nowhere(*groups, are_folded=aggregate is not None)),
+    )
 
 
 def _painted(

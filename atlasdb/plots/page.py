@@ -198,6 +198,7 @@ class Page:
                     linewidth=0.3,
                     hatch=HATCH if entry.is_hatched else None,
                     hatch_linewidth=HATCH_PT,
+                    clip_on=False,
                 )
             )
         else:

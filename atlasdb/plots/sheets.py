@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from atlasdb.plots.views import View
     from atlasdb.voxels import AtlasVoxels
 
-_EDGE, _TITLE, _STRIP, _GAP, _HEADING, _KEY = 6.0, 9.0, 14.0, 4.0, 4.0, 17.0
+_EDGE, _TITLE, _STRIP, _GAP, _HEADING, _KEY = 6.0, 10.5, 14.0, 4.0, 4.0, 17.0
 _MOST_KEY_SHARE = 0.4
 
 

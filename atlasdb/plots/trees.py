@@ -110,7 +110,11 @@ def plot_tree(
         sizes, told, elsewhere = volumes_mm3(voxels)[0], "volume (mm³)", ""
     else:
         given = read_values(values, voxels, column=column, where=where).single(aggregate)
-        sizes, told, elsewhere = _sizes(given), given.unit, given.told_of_nowhere()
+        sizes, told, elsewhere = (
+            _sizes(given),
+            given.unit,
+            given.told_of_nowhere(are_folded=aggregate is not None),
+        )
     parts = list(_parts(voxels.structures, sizes, rank, depth))
     if not parts:
         acronym = voxels.structures.acronyms[rank - 1]

@@ -128,10 +128,19 @@ class Values:
         """Whether the values of parts sum to that of the whole."""
         return self.column in _ADDITIVE
 
-    def told_of_nowhere(self, *groups: str) -> str:
-        """Return how much no structure shows, for a caption; of all groups or of some."""
-        sums = [n for group, n in self.nowhere.items() if not groups or group in groups]
-        return f"; {sum(sums):.10g} more in no structure" if sum(sums) > 0 else ""
+    def told_of_nowhere(self, *groups: str, are_folded: bool = False) -> str:
+        """Return how much no structure shows, for a caption.
+
+        Parameters
+        ----------
+        *groups
+            Of these; by default of all.
+        are_folded
+            Whether what is shown is made of several rows, as this sum is not.
+        """
+        total = sum(n for group, n in self.nowhere.items() if not groups or group in groups)
+        folded = ", all rows together" if are_folded else ""
+        return f"; {total:.10g} more in no structure{folded}" if total > 0 else ""
 
     def of_group(self, group: str) -> Values:
         """Return the entries of one group.
