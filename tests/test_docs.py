@@ -131,7 +131,9 @@ def test_the_gallery(
     monkeypatch.chdir(tmp_path)
     made, shown = blocks("python", GALLERY)
     exec(compile(made, "gallery", "exec"), {})  # noqa: S102 (ours)
-    stations = re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", "".join(blocks("console", GALLERY)), re.MULTILINE)
+    stations = re.findall(
+        r"^\$ (.*)\n((?:[^$].*\n)*)", "".join(blocks("console", GALLERY)), re.MULTILINE
+    )
     for command, expected in stations:
         words = shlex.split(command)
         if words[0] == "echo":

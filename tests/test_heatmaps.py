@@ -16,7 +16,7 @@ from test_slices import plane_of
 
 import atlasdb
 from atlasdb.plots import Picture, plot_heatmap
-from atlasdb.plots.heatmaps import Scale
+from atlasdb.plots.scales import Scale
 from atlasdb.plots.style import DARK, LIGHT
 
 ATLAS = "phantom_mouse_100um"

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 import atlasdb
 from atlasdb.hierarchy import Hierarchy
 from atlasdb.plots.painting import HEMISPHERES, Painted, paint
-from atlasdb.plots.values import BOTH, Values, read_values
+from atlasdb.plots.reading import read_values
+from atlasdb.plots.values import BOTH, Values
 from atlasdb.runs import LEFT, NEITHER, RIGHT
 from atlasdb.structures import StructureTable
 from atlasdb.voxels import AtlasVoxels

@@ -10,21 +10,24 @@ import numpy as np
 
 from atlasdb.cells.tables import UNASSIGNED
 from atlasdb.errors import PictureError
+from atlasdb.plots.legend import LINE_MM, Entry
+from atlasdb.plots.looks import TALLEST_MM, PageWords, page_look
 from atlasdb.plots.naming import POINT_MM
-from atlasdb.plots.page import LINE_MM, TALLEST_MM, Entry, Page, PageWords, page_look
+from atlasdb.plots.page import Page
 from atlasdb.plots.picture import Picture
+from atlasdb.plots.reading import read_values
 from atlasdb.plots.slices import several, voxels_of
 from atlasdb.plots.style import (
     LEFT_COLOUR,
     PALETTE,
     RIGHT_COLOUR,
+    literal,
     need_matplotlib,
     own_settings,
     text_extent,
 )
 from atlasdb.plots.trees import volumes_mm3
-from atlasdb.plots.values import AGGREGATES, BOTH, Values, read_values
-from atlasdb.plots.views import literal
+from atlasdb.plots.values import AGGREGATES, BOTH, Values
 from atlasdb.runs import LEFT, NEITHER, RIGHT
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from atlasdb.atlas import Atlas
-    from atlasdb.plots.page import PageLook
+    from atlasdb.plots.looks import PageLook
     from atlasdb.plots.values import Aggregate
     from atlasdb.structures import StructureTable
     from atlasdb.voxels import AtlasVoxels
@@ -434,6 +437,6 @@ class _Chart:
         if len(self.samples) > 1:
             entries.append(Entry("a sample", theme.ink, marker="o"))
         for entry in entries:
-            wide = text_extent(entry.text)[0] * theme.text_pt * POINT_MM + 5
-            page.entry(_HEAD - 0.5, along, wide, entry, theme)
+            wide = entry.width(theme)
+            entry.draw(page, _HEAD - 0.5, along, wide, theme)
             along += wide + 3

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from atlasdb.errors import PictureError
-from atlasdb.plots.page import Entry
+from atlasdb.plots.legend import Entry, Legend
+from atlasdb.plots.looks import LookWords, look_of
 from atlasdb.plots.painting import HEMISPHERES, Painted, paint
 from atlasdb.plots.picture import Picture
+from atlasdb.plots.reading import read_values
 from atlasdb.plots.regions import checked_opacity
-from atlasdb.plots.sheets import Key, LookWords, Sheet, look_of
+from atlasdb.plots.scales import Scale
+from atlasdb.plots.sheets import Sheet
 from atlasdb.plots.slices import read_planes, several, voxels_of, window_on, zoomed_on
-from atlasdb.plots.style import DIVERGING, SEQUENTIAL, colour_map, need_matplotlib
-from atlasdb.plots.values import BOTH, read_values
+from atlasdb.plots.style import need_matplotlib
+from atlasdb.plots.values import BOTH
 from atlasdb.plots.views import View
 from atlasdb.runs import LEFT, RIGHT
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from atlasdb.atlas import Atlas
-    from atlasdb.plots.sheets import Look
+    from atlasdb.plots.looks import Look
     from atlasdb.plots.slices import Planes, Positions
     from atlasdb.plots.style import Theme
     from atlasdb.plots.values import Aggregate, Values
@@ -134,8 +137,8 @@ def plot_heatmap(
     halves = None if left is None and right is None else (left or "no value", right or "no value")
     style = look_of(look)
     views = _Colouring(painted, scale, opacity, style).views(shown)
-    key = _key(scale, views, label or given.unit, halves, style.theme)
-    sheet = Sheet(voxels, views, style, window, key, line=style.theme.faint)
+    legend = _legend(scale, views, label or given.unit, style.theme)
+    sheet = Sheet(voxels, views, style, window, legend, halves, line=style.theme.faint)
     told = f"{label or given.unit}, {scale.told}"
     groups = [group for group in (left, right) if group is not None]
     return Picture(
@@ -194,127 +197,6 @@ def _seen(painted: Painted, voxels: AtlasVoxels) -> NDArray[np.float64]:
     found = numbers[~np.isnan(numbers)]
     every = painted.numbers[~np.isnan(painted.numbers)]
     return found if found.size else every
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How values become colours.
-
-    Attributes
-    ----------
-    cmap
-        A colour map of matplotlib's.
-    vmin, vmax
-        The values at its ends.
-    is_log
-        Whether it goes by the logarithm; what is 0 has a colour of its own then.
-    low, high
-        The lowest and the highest value that there is.
-    has_zeros
-        Whether there are zeros, of a logarithmic scale.
-    """
-
-    cmap: Any
-    vmin: float
-    vmax: float
-    is_log: bool
-    low: float
-    high: float
-    has_zeros: bool = False
-
-    @classmethod
-    def of(
-        cls,
-        numbers: NDArray[np.float64],
-        *,
-        cmap: str | None = None,
-        vmin: float | None = None,
-        vmax: float | None = None,
-        log: bool = False,
-    ) -> Scale:
-        """Return the scale that suits some values.
-
-        Raises
-        ------
-        PictureError
-            Limits the wrong way round, or a logarithm of what is not positive.
-        """
-        low, high = float(numbers.min()), float(numbers.max())
-        if log:
-            return cls._logarithmic(numbers, cmap, vmin, vmax)
-        is_diverging = low < 0 < high
-        if is_diverging:
-            limit = max(-low, high)
-            first, last = -limit, limit
-        else:
-            first, last = min(low, 0.0), max(high, 0.0)
-        first = first if vmin is None else vmin
-        last = last if vmax is None else vmax
-        if first == last and vmin is None and vmax is None:
-            last = first + 1
-        _refuse_reversed(first, last)
-        usual = DIVERGING if is_diverging else SEQUENTIAL
-        return cls(colour_map(cmap or usual), first, last, False, low, high)
-
-    @classmethod
-    def _logarithmic(
-        cls,
-        numbers: NDArray[np.float64],
-        cmap: str | None,
-        vmin: float | None,
-        vmax: float | None,
-    ) -> Scale:
-        low, high = float(numbers.min()), float(numbers.max())
-        if low < 0 or high == 0:
-            raise PictureError(f"no logarithms of values from {low:g} to {high:g}: leave out log")
-        first = float(numbers[numbers > 0].min()) if vmin is None else vmin
-        last = high if vmax is None else vmax
-        if first == last and vmin is None and vmax is None:
-            first /= 10
-        if first <= 0:
-            raise PictureError(f"a logarithmic scale begins above 0, not at {first:g}")
-        _refuse_reversed(first, last)
-        has_zeros = bool((numbers == 0).any())
-        return cls(colour_map(cmap or SEQUENTIAL), first, last, True, low, high, has_zeros)
-
-    @property
-    def told(self) -> str:
-        """The range, for people."""
-        return f"{self.low:.4g} to {self.high:.4g}"
-
-    @property
-    def extend(self) -> str:
-        """Which of the bar's ends stand for values beyond it."""
-        below = self.low < self.vmin and not (self.is_log and self.low == 0)
-        above = self.high > self.vmax
-        return {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[below, above]
-
-    @property
-    def mappable(self) -> Any:  # noqa: ANN401 (matplotlib's)
-        """What a colour bar is drawn of."""
-        from matplotlib.cm import ScalarMappable
-        from matplotlib.colors import LogNorm, Normalize
-
-        norm = (LogNorm if self.is_log else Normalize)(self.vmin, self.vmax)
-        return ScalarMappable(norm, self.cmap)
-
-    def colours(self, numbers: NDArray[np.float64], theme: Theme) -> NDArray[np.float64]:
-        """Return the colours of values, (…, 3) from 0 to 1; NaN is what has none."""
-        from matplotlib.colors import to_rgb
-
-        rgb: NDArray[np.float64] = self.mappable.to_rgba(np.ma.masked_invalid(numbers))[..., :3]
-        rgb[np.isnan(numbers)] = to_rgb(theme.missing)
-        if self.is_log:
-            rgb[numbers == 0] = to_rgb(theme.page)
-        return rgb
-
-
-def _refuse_reversed(first: float, last: float) -> None:
-    """Refuse a scale that ends before it begins."""
-    if not first < last:
-        raise PictureError(
-            f"a colour map goes from a lower to a higher value, not {first:g} to {last:g}"
-        )
 
 
 @dataclass(frozen=True)
@@ -389,17 +271,11 @@ class _Colouring:
         return names
 
 
-def _key(
-    scale: Scale,
-    views: Sequence[View],
-    label: str,
-    halves: tuple[str, str] | None,
-    theme: Theme,
-) -> Key:
+def _legend(scale: Scale, views: Sequence[View], label: str, theme: Theme) -> Legend:
     """Return what the colours mean."""
     entries = []
     if scale.is_log and scale.has_zeros:
         entries.append(Entry("0", theme.page))
     if any(view.is_hatched[view.keys].any() for view in views):
         entries.append(Entry("no value", theme.missing, is_hatched=True))
-    return Key(scale.mappable, label, scale.extend, entries, halves)
+    return Legend(scale.mappable, label, scale.extend, entries)

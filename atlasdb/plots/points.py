@@ -1,29 +1,24 @@
-"""Cells over planes: those of a slab as points, or how densely they lie.
-
-The one idea: cells go by once, block by block, and only those near a plane are kept. None is lost
-unsaid: the caption has how many there are, how many are near, and how many of these are in no
-structure.
-"""
+"""Cells over planes: those of a slab as points, or how densely they lie."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 
 from atlasdb.cells import frames
 from atlasdb.cells.columns import Stated
-from atlasdb.cells.positions import Positions
 from atlasdb.cells.reading import Points
-from atlasdb.errors import PictureError, PointsError, did_you_mean, listing
-from atlasdb.plots.heatmaps import Scale
-from atlasdb.plots.page import Entry
+from atlasdb.errors import PictureError
+from atlasdb.plots.legend import Entry, Legend
+from atlasdb.plots.looks import LookWords, look_of
 from atlasdb.plots.picture import Picture
 from atlasdb.plots.regions import find_regions
-from atlasdb.plots.sheets import Key, LookWords, Sheet, look_of
-from atlasdb.plots.slices import Planes, read_planes, several, voxels_of, window_on, zoomed_on
+from atlasdb.plots.scales import Scale
+from atlasdb.plots.sheets import Sheet
+from atlasdb.plots.slabs import DENSITY, STRUCTURE, Slabs, reaches
+from atlasdb.plots.slices import read_planes, several, voxels_of, window_on, zoomed_on
 from atlasdb.plots.style import PALETTE, need_matplotlib
 from atlasdb.voxels.ranks import INSIDE
 
@@ -34,24 +29,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from atlasdb.atlas import Atlas
+    from atlasdb.plots.looks import Look
     from atlasdb.plots.regions import Regions
-    from atlasdb.plots.sections import Section
-    from atlasdb.plots.sheets import Look
+    from atlasdb.plots.slabs import Found
     from atlasdb.plots.slices import Positions as AtUm
     from atlasdb.plots.style import Theme
     from atlasdb.voxels import AtlasVoxels
     from atlasdb.voxels.ranks import Structure
 
-STRUCTURE, DENSITY = "structure", "density"
-"""What colours may mean, beside the values of a column."""
-
-_THICKNESS_UM = 100.0
 _BIN_UM = 100.0
 _FAINT = 0.15
 _MOST_VALUES = len(PALETTE)
 _MOST_DRAWN = 5_000_000
 _RASTERED_FROM = 20_000
-_ATLAS_AXES = 3
 
 
 def plot_cells(
@@ -140,7 +130,7 @@ def plot_cells(
     )
     style = look_of(look)
     window = window_on(voxels, shown.section, zoomed_on(named, zoom=zoom))
-    slabs = _Slabs(shown, _reaches(shown, thickness_um, planes))
+    slabs = Slabs(shown, reaches(shown, thickness_um, planes))
     points = cells
     if not isinstance(cells, Points):
         points = frames.read(cells, Stated(columns, unit, orientation, space)).points
@@ -149,161 +139,18 @@ def plot_cells(
     views = shown.views(regions, rgba)
     if color == DENSITY:
         scale, drawers = _densities(slabs, found, bin_um, cmap, vmin, vmax, log=log)
-        key = Key(scale.mappable, "cells per mm³", scale.extend)
+        legend = Legend(scale.mappable, "cells per mm³", scale.extend)
     else:
-        drawers, key = _dots(slabs, found, regions, color, size_pt, style)
+        drawers, legend = _dots(slabs, found, regions, color, size_pt, style)
     views = [replace(view, draw_over=draw) for view, draw in zip(views, drawers, strict=True)]
-    sheet = Sheet(voxels, views, style, window, key)
+    sheet = Sheet(voxels, views, style, window, legend)
     told = found.told(slabs.told, slabs.beyond(found, window))
     return Picture(sheet.draw(), shown.caption(told))
 
 
-def _reaches(
-    shown: Planes, thickness_um: float | None, planes: int | None
-) -> list[tuple[float, float]]:
-    """Return from where to where each slab goes, microns; its far face is outside.
-
-    Slabs of a series meet half-way between its planes, so that no cell is in two or in none.
-    """
-    at = [plane.at_um for plane in shown.planes]
-    if thickness_um is not None and not 0 < thickness_um < np.inf:
-        raise PictureError(f"a slab is thicker than 0 µm, not {thickness_um:g}")
-    if thickness_um is None and planes is not None and len(set(at)) == len(at) > 1:
-        middles = [(a + b) / 2 for a, b in pairwise(at)]
-        borders = [2 * at[0] - middles[0], *middles, 2 * at[-1] - middles[-1]]
-        return list(pairwise(borders))
-    edge = shown.voxels.grid.resolution_um[shown.section.axis]
-    half = (max(edge, _THICKNESS_UM) if thickness_um is None else thickness_um) / 2
-    return [(position - half, position + half) for position in at]
-
-
-@dataclass(frozen=True)
-class _Found:
-    """The cells of some slabs.
-
-    Attributes
-    ----------
-    points_um
-        Of each slab (N, 3).
-    values
-        Of each slab (N,), the column that colours them, as text; None without.
-    total
-        How many cells there are in all.
-    unplaced
-        How many of them have no coordinates.
-    """
-
-    points_um: list[NDArray[np.float64]]
-    values: list[NDArray[np.str_]] | None
-    total: int
-    unplaced: int
-
-    def told(self, reach: str, beyond: int) -> str:
-        """Return how many cells are seen, for people."""
-        near = sum(map(len, self.points_um))
-        text = f"{near:,} of {self.total:,} cells, {reach}"
-        if beyond:
-            text += f"; {beyond:,} of these lie beyond the picture"
-        return f"{text}; {self.unplaced:,} have no coordinates" if self.unplaced else text
-
-
-@dataclass(frozen=True)
-class _Slabs:
-    """Slabs around planes.
-
-    Attributes
-    ----------
-    shown
-        The planes.
-    reaches_um
-        From where to where each goes along the section's axis; the far face is outside.
-    """
-
-    shown: Planes
-    reaches_um: list[tuple[float, float]]
-
-    @property
-    def told(self) -> str:
-        """How near to the planes cells are that are seen, for people."""
-        thickest = max(end - first for first, end in self.reaches_um)
-        plane = "plane" if len(self.reaches_um) == 1 else "planes"
-        return f"{thickest / 2:g} µm from the {plane} at most"
-
-    @property
-    def section(self) -> Section:
-        """Which way they are cut."""
-        return self.shown.section
-
-    def collect(self, points: Points, column: str | None) -> _Found:
-        """Read a table once and keep what lies in the slabs."""
-        wanted = list(dict.fromkeys([*points.coordinates.columns, *([column] if column else [])]))
-        if column is not None and column not in points.schema.names:
-            raise PointsError(
-                f"{points.name} has no column {column!r}"
-                f"{did_you_mean(column, [*points.schema.names, STRUCTURE, DENSITY])}; cells are "
-                f"coloured by {STRUCTURE}, {DENSITY} or a column: "
-                f"{listing(points.schema.names, limit=20)}"
-            )
-        positions = Positions(points.coordinates, self.shown.voxels.grid)
-        kept: list[list[NDArray[np.float64]]] = [[] for _ in self.shown.planes]
-        values: list[list[NDArray[np.str_]]] = [[] for _ in self.shown.planes]
-        total = unplaced = 0
-        for block in points.blocks(wanted):
-            microns = positions.microns(positions(block))
-            total += len(microns)
-            unplaced += int((~np.isfinite(microns).all(axis=1)).sum())
-            texts = None if column is None else _texts(block.rows.column(column))
-            for number, is_near in enumerate(self._near(microns)):
-                kept[number].append(microns[is_near])
-                if texts is not None:
-                    values[number].append(texts[is_near])
-        return _Found(
-            [np.concatenate([np.empty((0, _ATLAS_AXES)), *parts]) for parts in kept],
-            None
-            if column is None
-            else [np.concatenate([np.empty(0, np.str_), *parts]) for parts in values],
-            total,
-            unplaced,
-        )
-
-    def _near(self, microns: NDArray[np.float64]) -> list[NDArray[np.bool_]]:
-        """Return which points lie in each slab."""
-        along = microns[:, self.section.axis]
-        is_placed = np.isfinite(microns).all(axis=1)
-        return [is_placed & (along >= first) & (along < end) for first, end in self.reaches_um]
-
-    def on_page(self, points_um: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return where points lie in the picture, (N, 2): along and down, mm."""
-        return points_um[:, [self.section.columns, self.section.rows]] / 1e3
-
-    def beyond(self, found: _Found, window_mm: tuple[float, float, float, float]) -> int:
-        """Return how many of the cells lie outside what is seen of the planes."""
-        top, bottom, left, right = window_mm
-        count = 0
-        for points_um in found.points_um:
-            along, down = self.on_page(points_um).T
-            is_seen = (along >= left) & (along < right) & (down >= top) & (down < bottom)
-            count += int((~is_seen).sum())
-        return count
-
-    def volumes_mm3(self, bin_um: float) -> list[float]:
-        """Return the volume over one square of each slab, as far as it is in the atlas's volume."""
-        length = self.shown.voxels.grid.extent_um[self.section.axis]
-        return [
-            (min(length, end) - max(0.0, first)) * bin_um**2 / 1e9 for first, end in self.reaches_um
-        ]
-
-
-def _texts(column: Any) -> NDArray[np.str_]:  # noqa: ANN401 (an Arrow array)
-    """Return a column as texts."""
-    return np.array(
-        ["none" if value is None else str(value) for value in column.to_pylist()], dtype=np.str_
-    )
-
-
 def _densities(
-    slabs: _Slabs,
-    found: _Found,
+    slabs: Slabs,
+    found: Found,
     bin_um: float,
     cmap: str | None,
     vmin: float | None,
@@ -347,13 +194,13 @@ def _densities(
 
 
 def _dots(
-    slabs: _Slabs,
-    found: _Found,
+    slabs: Slabs,
+    found: Found,
     regions: Regions,
     color: str,
     size_pt: float | None,
     look: Look,
-) -> tuple[list[Any], Key]:
+) -> tuple[list[Any], Legend]:
     """Return what draws the points of each slab, and what their colours mean."""
     most = max(map(len, found.points_um))
     if sum(map(len, found.points_um)) > _MOST_DRAWN:
@@ -374,10 +221,10 @@ def _dots(
     if is_in_none:
         what = "in no structure" if regions.code[1:].all() else "elsewhere"
         entries.append(Entry(what, look.theme.ink, marker="o", is_hollow=True))
-    return drawers, Key(entries=entries)
+    return drawers, Legend(entries=entries)
 
 
-def _palette(found: _Found, color: str) -> tuple[Any, list[Entry]]:
+def _palette(found: Found, color: str) -> tuple[Any, list[Entry]]:
     """Return what gives colours to values, and a legend of them."""
     if found.values is None:
         return None, []
@@ -398,7 +245,7 @@ def _palette(found: _Found, color: str) -> tuple[Any, list[Entry]]:
 
 
 def _of_structures(
-    slabs: _Slabs, regions: Regions, points_um: NDArray[np.float64]
+    slabs: Slabs, regions: Regions, points_um: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return the colour of the structure at each point, and whether there is one of those shown."""
     at = slabs.shown.voxels.lookup(points_um)

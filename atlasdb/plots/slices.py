@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 
 from atlasdb.errors import PictureError
+from atlasdb.plots.looks import LookWords, look_of
 from atlasdb.plots.picture import Picture
 from atlasdb.plots.regions import find_regions, grey_levels
 from atlasdb.plots.sections import chosen_positions, reach_um, read_plane, section_named
-from atlasdb.plots.sheets import LookWords, Sheet, look_of
+from atlasdb.plots.sheets import Sheet
 from atlasdb.plots.style import need_matplotlib
 from atlasdb.plots.views import View
 

@@ -33,6 +33,9 @@ LEFT_COLOUR, RIGHT_COLOUR = PALETTE[0], PALETTE[1]
 
 SEQUENTIAL, DIVERGING = "viridis", "PuOr_r"
 
+HATCH, HATCH_PT = "/////", 0.3
+"""How what has no value is hatched: the pattern and the lines' width."""
+
 _EM = 100
 _STRAIGHT = 0.04045  # below, sRGB is a straight line
 
@@ -175,3 +178,21 @@ def ink_on(rgb: NDArray[Any]) -> str:
     """Return black or white, whichever has the higher contrast on a colour."""
     lightness = float(luminance(rgb))
     return "#000000" if (lightness + 0.05) ** 2 > 0.05 * 1.05 else "#ffffff"
+
+
+def literal(text: str) -> str:
+    r"""Return a text that matplotlib takes as it is: a dollar would begin mathematics.
+
+    Examples
+    --------
+    >>> literal("a$b")
+    'a\\$b'
+    """
+    return text.replace("$", r"\$")
+
+
+def page_rgb(theme: Theme) -> NDArray[np.float64]:
+    """Return the page's colour, (3,) from 0 to 1."""
+    from matplotlib.colors import to_rgb
+
+    return np.array(to_rgb(theme.page))

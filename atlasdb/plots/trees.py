@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 import numpy as np
 
 from atlasdb.errors import NoVoxelsError, PictureError
+from atlasdb.plots.looks import PageWords, page_look
 from atlasdb.plots.naming import POINT_MM
-from atlasdb.plots.page import Page, PageWords, page_look
+from atlasdb.plots.page import Page
 from atlasdb.plots.picture import Picture
+from atlasdb.plots.reading import read_values
 from atlasdb.plots.slices import voxels_of
-from atlasdb.plots.style import ink_on, need_matplotlib, own_settings, text_extent
-from atlasdb.plots.values import BOTH, read_values
-from atlasdb.plots.views import literal
+from atlasdb.plots.style import ink_on, literal, need_matplotlib, own_settings, text_extent
+from atlasdb.plots.values import BOTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from atlasdb.atlas import Atlas
-    from atlasdb.plots.page import PageLook
+    from atlasdb.plots.looks import PageLook
     from atlasdb.plots.values import Aggregate, Values
     from atlasdb.structures import StructureTable
     from atlasdb.voxels import AtlasVoxels
