@@ -172,13 +172,16 @@ class _Shapes:
 
     def _draw_faces(self, axes: Axes) -> None:
         """Draw each key as a surface with smooth borders."""
-        from matplotlib.patches import PathPatch
+        from matplotlib.collections import PathCollection
 
-        for key in np.unique(self._outlines.loop_codes).tolist():
-            rgba = self._view.rgba[key]
-            if rgba[3] > 0:
-                path = self._path(self._outlines.loops(key))
-                axes.add_patch(PathPatch(path, facecolor=tuple(rgba), linewidth=0, zorder=1))
+        keys = [
+            key
+            for key in np.unique(self._outlines.loop_codes).tolist()
+            if self._view.rgba[key, 3] > 0
+        ]
+        paths = [self._path(self._outlines.loops(key)) for key in keys]
+        faces = PathCollection(paths, facecolors=self._view.rgba[keys], linewidths=0, zorder=1)
+        axes.add_collection(faces, autolim=False)
 
     def _draw_hatches(self, axes: Axes) -> None:
         """Hatch what has no value."""
@@ -188,7 +191,7 @@ class _Shapes:
         from matplotlib.patches import PathPatch
 
         outlines = self._as_drawn(find_outlines(hatched))
-        axes.add_patch(
+        axes.add_artist(
             PathPatch(
                 self._path(outlines.loops(1)),
                 facecolor="none",

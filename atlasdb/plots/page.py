@@ -84,7 +84,7 @@ class Page:
         room: float,
         align: str = "left",
     ) -> None:
-        """Write a text as large as asked, or as large as fits; cut short if 5 points are too many."""
+        """Write a text as large as asked, or as fits; cut short if 5 points are too many."""
         needed = text_extent(text)[0] * size_pt * POINT_MM
         size_pt = max(SMALLEST_PT, size_pt * min(1.0, room / max(needed, 1e-9)))
         self.text(down, along, shortened(text, room / (size_pt * POINT_MM)), size_pt, colour, align)

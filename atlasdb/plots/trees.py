@@ -264,7 +264,7 @@ class _Tree:
             if part.level == 0:
                 disc = Circle((0, 0), thick / 2, facecolor=self._colour(part), **edge)
                 disc.set_gid(f"structure-{part.rank}")
-                axes.add_patch(disc)
+                axes.add_artist(disc)
             else:
                 outer = thick * (part.level + 0.5)
                 wedge = Wedge(
@@ -277,7 +277,7 @@ class _Tree:
                     **edge,
                 )
                 wedge.set_gid(f"structure-{part.rank}")
-                axes.add_patch(wedge)
+                axes.add_artist(wedge)
             if self.look.has_names:
                 self._name_in_ring(axes, part, thick)
 
@@ -322,7 +322,7 @@ class _Tree:
                 linewidth=0.3,
             )
             box.set_gid(f"structure-{part.rank}")
-            axes.add_patch(box)
+            axes.add_artist(box)
             if self.look.has_names:
                 self._name_in_box(axes, part, left + wide / 2, top + tall / 2, wide, tall)
 
