@@ -153,7 +153,7 @@ def test_counts_by_hemisphere(full: atlasdb.Database) -> None:
     seen = [v for side in by_side.values() for v in side.values()]
     check_colours(picture, expected, Normalize(0, max(seen)))
     nowhere = sum(row["cells"] for row in table.to_pylist() if row["status"] != "inside")
-    assert picture.caption.endswith(f"; {nowhere} more in no structure")
+    assert picture.caption.endswith(f"; {nowhere} more in no structure of the table")
     assert axes_called(picture, "colour-bar")[0].get_ylabel() == "cells"
 
 
@@ -214,6 +214,11 @@ def test_scales() -> None:
     assert scale(3, 9, vmin=4).extend == "min"
     assert scale(3, 9, vmax=8).extend == "max"
     assert scale(3, 9, vmin=4, vmax=8).extend == "both"
+    # One limit of a diverging scale is both, so that 0 stays in the middle.
+    assert (scale(-3, 5, vmin=-2).vmin, scale(-3, 5, vmin=-2).vmax) == (-2, 2)
+    assert (scale(-3, 5, vmax=4).vmin, scale(-3, 5, vmax=4).vmax) == (-4, 4)
+    assert (scale(-3, 5, vmin=-1, vmax=4).vmin, scale(-3, 5, vmin=-1, vmax=4).vmax) == (-1, 4)
+    assert scale(0, 1e-3, 5, log=True, vmin=1).extend == "min"
     logarithmic = scale(0, 2, 50, log=True)
     assert (logarithmic.vmin, logarithmic.vmax, logarithmic.extend) == (2, 50, "neither")
     assert logarithmic.has_zeros
@@ -221,6 +226,7 @@ def test_scales() -> None:
         ({"vmin": 5.0, "vmax": 5.0}, "lower to a higher value, not 5 to 5"),
         ({"vmax": -1.0}, "not 0 to -1"),
         ({"log": True, "vmin": 0.0}, "begins above 0"),
+        ({"vmax": float("inf")}, "ends at a finite value, not at inf"),
         ({"cmap": "virids"}, "no colour map 'virids'; did you mean viridis"),
     ):
         with pytest.raises(atlasdb.AtlasDBError, match=message):
@@ -256,6 +262,35 @@ def test_names_are_those_of_painted_structures(full: atlasdb.Database) -> None:
     assert named["CP"].get_position()[0] < 5.7
 
 
+def test_names_are_where_there_is_room_for_them(full: atlasdb.Database) -> None:
+    """In a sagittal plane of either side, and where only one side has a value."""
+    groups = {"a": {"CP": 1.0, "TH": 2.0}, "b": {"CP": 2.0, "TH": 1.0}}
+    for at_um in (3200, 8200):
+        picture = plot_heatmap(
+            full.voxels(ATLAS), groups, "sagittal", at_um=at_um, left="a", right="b"
+        )
+        assert "CP" in names_in(plane_axes(picture)[0])
+    one = plot_heatmap(full.voxels(ATLAS), groups, at_um=5000, left="a")
+    named = names_in(plane_axes(one)[0])
+    assert list(named) == ["CP"]
+    assert named["CP"].get_position()[0] > 5.7
+
+
+def test_long_labels_stay_on_the_page(full: atlasdb.Database) -> None:
+    long = "mean difference of the densities of two groups of animals (cells per mm³)"
+    for width_mm in (45.0, 60.0, 89.0):
+        picture = plot_heatmap(full.voxels(ATLAS), VALUES, label=long, width_mm=width_mm)
+        check_texts(picture)
+        groups = {"the first of the two groups": {"CP": 1.0}, "b": {"CP": 2.0}}
+        halves = plot_heatmap(
+            full.voxels(ATLAS), groups, left="the first of the two groups", right="b",
+            width_mm=width_mm,
+        )  # fmt: skip
+        check_texts(halves)
+        sizes = [float(text.get_fontsize()) for text in halves.figure.texts]
+        assert min(sizes) >= 5
+
+
 def test_a_sheet_shares_its_scale(full: atlasdb.Database) -> None:
     picture = plot_heatmap(full.voxels(ATLAS), VALUES, planes=6, width_mm=183, title="Six planes")
     assert len(plane_axes(picture)) == 6
@@ -267,6 +302,10 @@ def test_a_sheet_shares_its_scale(full: atlasdb.Database) -> None:
 def test_values_below_the_depth_are_not_made_up(full: atlasdb.Database) -> None:
     with pytest.raises(atlasdb.PictureError, match="no value of a structure at depth 2 or above"):
         plot_heatmap(full.voxels(ATLAS), {"CP": 1.0}, depth=2)
+    with pytest.raises(atlasdb.UnknownDepthError, match="no depth 99"):
+        plot_heatmap(full.voxels(ATLAS), {"CP": 1.0}, depth=99)
+    told = plot_heatmap(full.voxels(ATLAS), {"CP": 1.0, "TH": 2.0}, depth=4).caption
+    assert told.endswith("; 1 row below depth 4 not shown")
     with pytest.raises(atlasdb.PictureError, match="no value of a structure"):
         plot_heatmap(full.voxels(ATLAS), {"CP": None})
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -126,3 +127,11 @@ def test_smoothing_rounds_without_shrinking() -> None:
 
 def test_smoothing_moves_no_further_than_a_pixel() -> None:
     assert np.abs(disc().smoothed().vertices - disc().vertices).max() < 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_small_regions_are_not_rounded_away(size: int) -> None:
+    codes = np.zeros((9, 11), dtype=np.int64)
+    codes[2 : 2 + size, 3 : 3 + size] = 1
+    (smooth,) = find_outlines(codes).smoothed().loops(1)
+    assert area(smooth) > 0.85 * size**2

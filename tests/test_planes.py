@@ -200,7 +200,7 @@ def test_regions_by_climbing(
     assert regions.code[0] == 0
     rgb = [atlas.structures[name]["rgb_triplet"] for name in acronyms[1:]]
     assert np.allclose(regions.rgb[1 : len(acronyms)] * 255, rgb)
-    assert regions.is_coloured[1] == bool(structures)
+    assert regions.is_coloured[1] == (bool(structures) or depth == 0)
 
 
 def test_structures_that_cannot_be_shown(full: atlasdb.Database) -> None:

@@ -118,21 +118,21 @@ def test_what_is_missing_is_not_zero(voxels: AtlasVoxels, tmp_path: Path) -> Non
         (
             "structure_id,acronym,v\n672,TH,1\n",
             atlasdb.UnknownStructureError,
-            "calls structure 672 'TH', .* 'CP'",
+            "calls structure 672 'TH' .acronym., .* 'CP'",
         ),
         ("acronym,a,b\nCP,1,2\n", atlasdb.PictureError, "which column .* there are a, b: name one"),
         ("acronym,a\nCP,much\n", atlasdb.PictureError, "no column holds numbers only"),
         (
             "acronym,cells\nCP,much\n",
             atlasdb.PictureError,
-            "column cells: 'much' in row 1 is no number",
+            "column cells: 'much' in row 2 is no finite number",
         ),
-        ("acronym,cells\nCP,inf\n", atlasdb.PictureError, "'inf' in row 1 is no number"),
+        ("acronym,cells\nCP,inf\n", atlasdb.PictureError, "'inf' in row 2 is no finite number"),
         ("animal,cells\nm1,2\n", atlasdb.PictureError, "does not say of which structures"),
         (
             "acronym,cells\nCP,1,2\n",
             atlasdb.PictureError,
-            "row 2: 3 values, but there are 2 columns",
+            "line 2: 3 values, but there are 2 columns",
         ),
         ("acronym,acronym,v\nCP,CP,1\n", atlasdb.PictureError, "several columns called acronym"),
         ("acronym,cells\n", atlasdb.PictureError, "holds no values"),
@@ -160,11 +160,11 @@ def test_tables_that_cannot_be_understood(
     [
         ({}, "no value in an empty dictionary"),
         ({"CP": {"a": 1}, "TH": 2}, "some values are dictionaries and some are not"),
-        (7, "values are a dictionary, a file, .* not int"),
+        (7, "values are a dictionary, a file, .* int cannot be read"),
         ("values.xlsx", "end in .csv, .tsv, .json, .parquet"),
         ("nothing.csv", "cannot read nothing.csv: No such file"),
-        ({"CP": True}, "True in row 1 is no number"),
-        ({"CP": float("inf")}, "inf in row 1 is no number"),
+        ({"CP": True}, "True in row 1 is no finite number"),
+        ({"CP": float("inf")}, "inf in row 1 is no finite number"),
     ],
 )
 def test_sources_that_hold_no_values(voxels: AtlasVoxels, source: Any, message: str) -> None:
@@ -212,7 +212,7 @@ def test_counts_with_all_that_they_say(full: atlasdb.Database, voxels: AtlasVoxe
     nowhere = sum(row["cells"] for row in rows if row["status"] != "inside")
     assert nowhere > 0
     assert found.nowhere == {"": nowhere}
-    assert found.told_of_nowhere() == f"; {nowhere} more in no structure"
+    assert found.told_of_nowhere() == f"; {nowhere} more in no structure of the table"
     assert read_values(table, voxels, column="density_per_atlas_mm3").nowhere == {}
 
 
@@ -331,9 +331,11 @@ def test_painting_by_climbing(hierarchy: Hierarchy, data: st.DataObject) -> None
         source="these",
         structures=table.structures,
         column="value",
+        is_count=False,
         ranks=np.array([k[0] for k in rows]),
         is_direct=np.array([k[1] for k in rows]),
         sides=np.array([k[2] for k in rows]),
+        by="",
         groups=np.full(len(rows), ""),
         numbers=np.array(list(rows.values())),
         nowhere={},
@@ -366,3 +368,141 @@ def test_counts_are_painted_so_that_no_cell_is_seen_twice(
     }
     inside = sum(row["direct_cells"] for row in table.to_pylist() if row["status"] == "inside")
     assert sum(shown.values()) == inside > 0
+
+
+def test_which_groups_are_meant(voxels: AtlasVoxels, tmp_path: Path) -> None:
+    path = tmp_path / "values.csv"
+    path.write_text("acronym,cells,condition\nCP,1,a\nCP,2,b\n")
+    with pytest.raises(atlasdb.PictureError, match="which column of .* holds 'a'. name it"):
+        read_values(path, voxels).of_group("a")
+    with pytest.raises(atlasdb.PictureError, match="2 rows for CP, which differ in condition:"):
+        read_values(path, voxels, by="condition").single()
+    path.write_text("acronym,cells\nCP,1_000\n")
+    with pytest.raises(atlasdb.PictureError, match="'1_000' in row 2 is no finite number"):
+        read_values(path, voxels)
+
+
+def test_a_row_s_number_is_no_structure(voxels: AtlasVoxels) -> None:
+    """Ids 8, 22 and 33 are structures; beside a region, a column called id is nobody's."""
+    table = {"id": [8, 22, 33], "region": ["CP", "TH", "CB"], "v": [1.0, 2, 3]}
+    assert as_dict(read_values(pa.table(table), voxels)) == {"CP": 1, "TH": 2, "CB": 3}
+    alone = {"id": [8, 22, 33], "v": [1.0, 2, 3]}
+    assert list(as_dict(read_values(pa.table(alone), voxels))) == ["grey", "PTLp", "VISp6a"]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"structure_id": [672], "region": ["TH"]},
+        {"structure_id": [672], "name": ["Thalamus"]},
+        {"acronym": ["CP"], "structure_name": ["Thalamus"]},
+    ],
+)
+def test_names_that_contradict_each_other(voxels: AtlasVoxels, columns: dict[str, Any]) -> None:
+    with pytest.raises(atlasdb.UnknownStructureError, match="its values are of another atlas"):
+        read_values(pa.table(columns | {"v": [1.0]}), voxels)
+
+
+def test_names_that_are_worded_otherwise(voxels: AtlasVoxels) -> None:
+    table = {"structure_id": [672], "name": ["the caudoputamen"], "region": ["deep"], "v": [1.0]}
+    assert as_dict(read_values(pa.table(table), voxels)) == {"CP": 1}
+
+
+def test_groups_are_never_merged_unsaid(voxels: AtlasVoxels) -> None:
+    groups = {"control": {"CH": 1}, "treated": {"CP": 2}}
+    with pytest.raises(atlasdb.PictureError, match="has the groups control, treated: show one on"):
+        read_values(groups, voxels).single()
+
+
+def test_hemispheres_and_both_are_never_mixed(voxels: AtlasVoxels) -> None:
+    table = {
+        "acronym": ["CP", "CP", "TH"],
+        "hemisphere": ["both", "left", "both"],
+        "v": [3.0, 1, 2],
+    }
+    with pytest.raises(atlasdb.PictureError, match="has CP by hemisphere and for both together"):
+        read_values(pa.table(table), voxels)
+    only = read_values(pa.table(table), voxels, where={"hemisphere": "both"})
+    assert as_dict(only) == {"CP": 3, "TH": 2}
+
+
+def test_nothing_is_given_twice(voxels: AtlasVoxels, tmp_path: Path) -> None:
+    path = tmp_path / "values.json"
+    path.write_text('{"CP": 1, "CP": 2}')
+    with pytest.raises(atlasdb.PictureError, match="several values called CP"):
+        read_values(path, voxels)
+    twice = pa.Table.from_arrays([pa.array(["CP"]), *[pa.array([1.0])] * 2], ["acronym", "v", "v"])
+    with pytest.raises(atlasdb.PictureError, match="several columns called v"):
+        read_values(twice, voxels)
+
+
+def test_more_kinds_of_tables(full: atlasdb.Database, voxels: AtlasVoxels) -> None:
+    points = np.array([[4950, 4150, 3150], [4950, 4150, 3150], [-1, 0, 0]])
+    counted = full.count_cells(points, ATLAS, unit="um", structures=["CNU"])
+    assert as_dict(read_values(counted, voxels))["CNU"] in {0, 2}
+    assert as_dict(read_values(pd.Series(GIVEN), voxels)) == GIVEN
+    frame = pd.DataFrame({"v": list(GIVEN.values())}, index=pd.Index(list(GIVEN), name="acronym"))
+    assert as_dict(read_values(frame, voxels)) == GIVEN
+    missing = pd.DataFrame({"acronym": ["CP", "TH"], "v": pd.array([pd.NA, 1], dtype="Int64")})
+    assert np.isnan(as_dict(read_values(missing, voxels))["CP"])
+    assert np.isnan(read_values({"CP": np.float32("nan"), "TH": pd.NA}, voxels).numbers).all()
+
+
+def test_what_a_count_leaves_out_is_zero(full: atlasdb.Database, voxels: AtlasVoxels) -> None:
+    table = counted(full, by="animal", depth=4, hemispheres="together")
+    nonzero = table.filter(pa.compute.greater(table["cells"], 0))
+    means = {}
+    for name, rows in (("all", table), ("nonzero", nonzero)):
+        means[name] = as_dict(read_values(rows, voxels).single("mean"))
+    for acronym, mean in means["nonzero"].items():
+        assert mean == means["all"][acronym]
+    # Of values that are no counts, only those that are there matter.
+    found = read_values({"a": {"CP": 1, "TH": 3}, "b": {"CP": 2}}, voxels).single("mean")
+    assert as_dict(found) == {"CP": 1.5, "TH": 3}
+
+
+@pytest.mark.parametrize("depth", range(9))
+def test_cuts_lose_nothing(full: atlasdb.Database, voxels: AtlasVoxels, depth: int) -> None:
+    """Leaves, deeper cuts and whole tables give what a count at the depth does, row for row."""
+    from atlasdb.plots.cutting import cut_at
+
+    table = voxels.rank_table
+
+    def cells_of(given: pa.Table) -> dict[tuple[Any, ...], float]:
+        values, lost = cut_at(read_values(given, voxels, by="animal"), table, depth)
+        assert lost == 0
+        keys = zip(values.ranks, values.is_direct, values.sides, values.groups, strict=True)
+        return {
+            tuple(key): number
+            for key, number in zip(keys, values.numbers, strict=True)
+            if number > 0
+        }
+
+    expected = cells_of(counted(full, by="animal", depth=depth))
+    for wanted in ({"leaves": True}, {"depth": 8}):
+        assert cells_of(counted(full, by="animal", **wanted)) == expected
+    whole = cells_of(counted(full, by="animal"))
+    assert {key: n for key, n in whole.items() if key in expected and not key[1]} == {
+        key: n for key, n in expected.items() if not key[1]
+    }
+
+
+def test_a_cut_tells_what_it_leaves_out(voxels: AtlasVoxels) -> None:
+    from atlasdb.plots.cutting import cut_at
+
+    values, lost = cut_at(read_values({"CP": 5, "TH": 7}, voxels), voxels.rank_table, 4)
+    assert (as_dict(values), lost) == ({"TH": 7}, 1)
+    values, lost = cut_at(read_values({"CP": 5, "STR": 7}, voxels), voxels.rank_table, 4)
+    assert (as_dict(values), lost) == ({"STR": 7}, 0)
+
+
+def test_nested_structures_of_a_count(full: atlasdb.Database, voxels: AtlasVoxels) -> None:
+    """Where CP has a row of its own, the rest of CH shows the cells in CH without CP's."""
+    table = counted(full, structures=["CH", "CP"], hemispheres="together")
+    rows = {row["acronym"]: row for row in table.to_pylist() if row["acronym"]}
+    painted = paint(read_values(table, voxels), voxels.rank_table)
+    acronyms = ["", *voxels.structures.acronyms]
+    shown = {a: painted.numbers[LEFT, rank] for rank, a in enumerate(acronyms) if a}
+    assert shown["CP"] == rows["CP"]["cells"]
+    for acronym in ("CH", "CTX", "VISp5", "STR", "PAL"):
+        assert shown[acronym] == rows["CH"]["cells"] - rows["CP"]["cells"]

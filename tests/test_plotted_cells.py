@@ -159,10 +159,12 @@ def test_densities_by_hand(full: atlasdb.Database, section: str) -> None:
     (image,) = [i for i in axes.images if i.get_gid() == "density"]
     shown: Any = image.get_array()
     near = points[points[:, way.axis] < 300]
-    volume_mm3 = 0.3 * 0.5 * 0.5
+    sizes = [voxels.grid.extent_um[axis] for axis in (way.rows, way.columns)]
     expected = np.zeros(shown.shape[:2])
     for point in near:
-        expected[int(point[way.rows] // 500), int(point[way.columns] // 500)] += 1 / volume_mm3
+        row, column = int(point[way.rows] // 500), int(point[way.columns] // 500)
+        down, along = (min(500, s - 500 * n) for s, n in zip(sizes, (row, column), strict=True))
+        expected[row, column] += 1 / (300 * down * along / 1e9)
     assert np.array_equal(shown[..., 3] > 0, expected > 0)
     (bar,) = axes_called(picture, "colour-bar")
     assert bar.get_ylabel() == "cells per mm³"
@@ -208,10 +210,30 @@ def test_tables_in_other_coordinates(full: atlasdb.Database, tmp_path: Path) -> 
     assert np.allclose(drawn(plot_cells(voxels, opened, at_um=5000), "cells"), own)
 
 
+def test_slabs_that_overlap_have_no_cell_twice(full: atlasdb.Database) -> None:
+    cells = np.array([[5005.0, 4150, 3150], [5000, 4150, 9000], [9000, 4150, 9000]])
+    picture = plot_cells(full.voxels(ATLAS), cells, at_um=[5000, 5010], unit="um")
+    assert ": 2 of 3 cells, 50 µm from the planes at most" in picture.caption
+
+
+def test_hollow_cells_keep_their_sample_s_colour(full: atlasdb.Database) -> None:
+    table = many().append_column("kind", pa.array(["a"] * 5000))
+    picture = plot_cells(full.voxels(ATLAS), table, at_um=5000, color="kind")
+    rings = [c for c in plane_axes(picture)[0].collections if c.get_gid() == "cells-elsewhere"]
+    from matplotlib.colors import to_rgb
+
+    assert {tuple(row[:3]) for row in np.asarray(rings[1].get_edgecolor())} == {to_rgb(PALETTE[0])}
+
+
 def test_slabs_that_there_are_not(full: atlasdb.Database) -> None:
     for wanted, message in (
         ({"thickness_um": 0}, "thicker than 0 µm, not 0"),
         ({"color": "density", "bin_um": 0}, "wider than 0 µm"),
+        ({"color": "density", "bin_um": 0.5}, "squares of 0.5 µm are .* too many"),
+        ({"size_pt": -1}, "points are larger than 0, not -1"),
+        ({"size_pt": 0}, "points are larger than 0, not 0"),
+        ({"at_um": "middle"}, "a plane lies at a number of microns, not at 'middle'"),
+        ({"structures": []}, "no structure is named"),
         ({"at_um": -4}, "no frontal plane at -4 µm"),
         ({"opacity": -1}, "opacity is from 0 to 1"),
     ):

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -409,10 +410,16 @@ def test_files_are_what_they_say(full: atlasdb.Database, tmp_path: Path) -> None
     for form, start in zip(FORMS, (b"\x89PNG", b"<?xml", b"%PDF"), strict=True):
         assert picture.to_bytes(form).startswith(start)
     assert pixels_of(picture, dpi=300).shape[1] == round(89 / 25.4 * 300)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
     for wrong in ("picture.jpg", "picture", "png"):
         with pytest.raises(atlasdb.PictureError, match=r"pictures end in .png, .svg, .pdf"):
-            picture.save(tmp_path / wrong)
-    assert not list(tmp_path.iterdir())
+            picture.save(folder / wrong)
+    assert not list(folder.iterdir())
+    with pytest.raises(atlasdb.PictureError, match="written as png, svg, pdf, not as 'jpg'"):
+        picture.to_bytes("jpg")
+    with pytest.raises(atlasdb.PictureError, match="9999 dots per inch"):
+        picture.to_bytes("png", dpi=9999)
 
 
 def test_texts_that_mean_something_to_matplotlib(db: atlasdb.Database, tmp_path: Path) -> None:
@@ -449,6 +456,29 @@ def test_what_cannot_be_drawn(
 ) -> None:
     with pytest.raises(atlasdb.AtlasDBError, match=message):
         plot_slice(full.voxels("phantom_mouse_100um"), **wanted)  # type: ignore[arg-type]
+
+
+def test_structures_as_numpy_has_them(full: atlasdb.Database) -> None:
+    voxels = full.voxels("phantom_mouse_100um")
+    given: tuple[Any, ...] = (672, np.int64(672), np.array([672]), "CP", ("CP",))
+    for structures in given:
+        picture = plot_slice(voxels, structures=structures, at_um=5000)
+        assert picture.caption.endswith(": 1 structure, 1 of them named")
+
+
+def test_the_root_is_shown_where_it_is_asked_for(full: atlasdb.Database) -> None:
+    voxels = full.voxels("phantom_mouse_100um")
+    asked: tuple[dict[str, Any], ...] = ({"depth": 0}, {"structures": "root"})
+    for wanted in asked:
+        picture = plot_slice(voxels, at_um=5000, **wanted)
+        assert list(names_in(plane_axes(picture)[0])) == ["root"]
+
+
+def test_an_atlas_that_is_none() -> None:
+    with pytest.raises(
+        TypeError, match=r"what db.atlas\(name\) or db.voxels\(name\) opens, not str"
+    ):
+        plot_slice("phantom_mouse_100um")  # type: ignore[arg-type]
 
 
 def test_keywords_that_there_are_not(full: atlasdb.Database) -> None:

@@ -113,7 +113,9 @@ def test_trees_of_counts(full: atlasdb.Database) -> None:
     for rank, patch in parts.items():
         assert share_of(patch) == pytest.approx(counts[acronyms[rank - 1]] / counts["CTX"])
     nowhere = sum(row["cells"] for row in table.to_pylist() if row["status"] != "inside")
-    assert picture.caption.endswith(f"{counts['CTX']} in all; {nowhere} more in no structure")
+    assert picture.caption.endswith(
+        f"{counts['CTX']} in all; {nowhere} more in no structure of the table"
+    )
 
 
 def test_what_has_no_row_is_the_sum_of_its_parts(full: atlasdb.Database) -> None:
@@ -138,17 +140,30 @@ def test_what_has_no_row_is_the_sum_of_its_parts(full: atlasdb.Database) -> None
         ({"CP": 1}, {"structure": "TH"}, "TH of .* has nothing to be shown by value"),
         (None, {"structure": "THH"}, "no structure 'THH'"),
         (None, {"style": "pie"}, "drawn as sunburst or icicle, not 'pie'"),
-        (None, {"width_mm": 30}, "9 levels do not fit|levels"),
+        (None, {"depth": -1}, "no depth -1"),
+        (None, {"column": "nope"}, "column is asked of values, and there are none"),
+        ({"a": {"CP": 1}, "b": {"TH": 1}}, {}, "has the groups a, b"),
     ],
 )
 def test_trees_that_cannot_be_drawn(
     full: atlasdb.Database, values: Any, wanted: dict[str, Any], message: str
 ) -> None:
-    if wanted.get("width_mm"):
-        assert plot_tree(full.voxels(ATLAS), values, **wanted).caption
-        return
     with pytest.raises(atlasdb.AtlasDBError, match=message):
         plot_tree(full.voxels(ATLAS), values, **wanted)
+
+
+def test_trees_are_of_what_adds_up(full: atlasdb.Database) -> None:
+    table = full.count_cells(cells(), ATLAS, hemispheres="together")
+    with pytest.raises(atlasdb.PictureError, match="density_per_atlas_mm3 of parts does not sum"):
+        plot_tree(full.voxels(ATLAS), table, column="density_per_atlas_mm3")
+
+
+def test_trees_are_no_taller_than_a_page(full: atlasdb.Database) -> None:
+    styles: tuple[Any, ...] = ("sunburst", "icicle")
+    for style in styles:
+        picture = plot_tree(full.voxels(ATLAS), style=style, width_mm=400)
+        assert picture.figure.get_size_inches()[1] * 25.4 <= 240 + 1e-6
+        check_texts(picture)
 
 
 # Bars.
@@ -191,7 +206,8 @@ def test_bars_of_volumes(full: atlasdb.Database) -> None:
 def test_bars_of_samples(full: atlasdb.Database, aggregate: Any) -> None:
     table = full.count_cells(cells(), ATLAS, by="animal")
     picture = plot_bars(full.voxels(ATLAS), table, by="animal", depth=4, top=8, aggregate=aggregate)
-    frame = table.to_pandas()
+    # The same as a count at that depth has, with its rows of labels above it.
+    frame = full.count_cells(cells(), ATLAS, by="animal", depth=4).to_pandas()
     frame = frame[frame.status == "inside"]
     fold = aggregate or "mean"
     means = frame.groupby(["acronym", "hemisphere"]).cells.agg(fold)
@@ -222,6 +238,50 @@ def test_rows_above_a_depth_have_bars_of_their_own(full: atlasdb.Database) -> No
     }
     assert found == expected
     assert any("unassigned" in name for name in found)
+
+
+def test_bars_stay_on_their_axis(full: atlasdb.Database) -> None:
+    groups = {"a": {"CP": 5.0}, "b": {"CP": 11.0}}
+    picture = plot_bars(full.voxels(ATLAS), groups, aggregate="sum")
+    (axes,) = [axes for axes in picture.figure.axes if axes.get_xlabel()]
+    assert lengths(picture)["both"]["CP"] == 16 <= axes.get_xlim()[1]
+
+
+def test_means_say_of_how_many(full: atlasdb.Database) -> None:
+    groups = {"a": {"CP": 5.0, "TH": 3.0}, "b": {"CP": 11.0}}
+    picture = plot_bars(full.voxels(ATLAS), groups)
+    assert lengths(picture)["both"] == {"CP": 8, "TH": 3}
+    assert picture.caption.endswith(", mean of up to 2 samples")
+    with pytest.raises(atlasdb.PictureError, match="no value of these structures"):
+        plot_bars(full.voxels(ATLAS), {"CP": None})
+    table = pa.table({"acronym": ["CP", "CP"], "v": [1.0, 2.0], "m": ["a", "a"]})
+    with pytest.raises(atlasdb.PictureError, match="2 rows for CP.*; a sample has one row"):
+        plot_bars(
+            full.voxels(ATLAS),
+            pa.concat_tables([table, pa.table({"acronym": ["CP"], "v": [1.0], "m": ["b"]})]),
+            by="m", column="v",
+        )  # fmt: skip
+
+
+def test_volumes_of_voxels_in_neither_hemisphere(full: atlasdb.Database) -> None:
+    table = full.sql(
+        "SELECT sum(volume_mm3 - volume_left_mm3 - volume_right_mm3) AS neither "
+        "FROM phantom_asymmetric_mouse_100um.region WHERE is_leaf"
+    ).to_pylist()
+    picture = plot_bars(full.voxels("phantom_asymmetric_mouse_100um"))
+    sides = {str(bar.get_gid()) for axes in picture.figure.axes for bar in axes.patches}
+    assert ("bars-0" in sides) == (table[0]["neither"] > 1e-9)
+    assert " of 31 structures" in picture.caption or " structures of phantom_asy" in picture.caption
+
+
+def test_narrow_bars(full: atlasdb.Database) -> None:
+    table = full.count_cells(cells(), ATLAS, by="animal")
+    for width_mm in (45.0, 60.0):
+        picture = plot_bars(
+            full.voxels(ATLAS), table, by="animal", depth=4, top=3, width_mm=width_mm,
+            label="cells in each of the animals' structures",
+        )  # fmt: skip
+        check_texts(picture)
 
 
 def test_missing_is_not_a_bar_of_nothing(full: atlasdb.Database) -> None:

@@ -108,6 +108,7 @@ _COLOURS = (
 structures_option: Callable[..., Any] = click.option(
     "-s",
     "--structure",
+    "--structures",
     "structures",
     multiple=True,
     metavar="STRUCTURE",

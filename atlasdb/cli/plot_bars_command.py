@@ -63,8 +63,6 @@ def command(
     from atlasdb.plots import plot_bars
 
     refuse_form(output)
-    if values is None and (where or wanted["column"] or wanted["aggregate"] or wanted["by"]):
-        raise click.UsageError("--column, --where, --aggregate and --by are of --values")
     voxels = db.voxels(atlas)
     picture = plot_bars(
         voxels,

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from atlasdb.cli.options import atlas_argument, home_option, optional_structure_argument
+from atlasdb.cli.options import (
+    atlas_argument,
+    depth_option,
+    home_option,
+    optional_structure_argument,
+)
 from atlasdb.cli.pictures import (
     conditions,
     picture_options,
@@ -23,9 +28,7 @@ if TYPE_CHECKING:
 @click.command(name="tree", short_help="Draw the hierarchy by volume or by counts.")
 @atlas_argument
 @optional_structure_argument
-@click.option(
-    "--depth", metavar="N", type=click.IntRange(0), help="Steps below STRUCTURE. [default: all]"
-)
+@depth_option
 @click.option("--icicle", "style", flag_value="icicle", help="Columns, with room for names.")
 @click.option(
     "--sunburst", "style", flag_value="sunburst", default="sunburst", help="Rings. [default]"
@@ -58,8 +61,6 @@ def command(
     from atlasdb.plots import plot_tree
 
     refuse_form(output)
-    if values is None and (where or wanted["column"] or wanted["aggregate"]):
-        raise click.UsageError("--column, --where and --aggregate are of --values")
     voxels = db.voxels(atlas)
     named = [] if structure is None else db.structure_ids(str(voxels.name), [structure])
     picture = plot_tree(

@@ -6,7 +6,7 @@ from base64 import b64encode
 from html import escape
 from typing import TYPE_CHECKING
 
-from atlasdb.errors import AtlasDBError
+from atlasdb.errors import BlobError, LookupFailedError, MissingPackageError
 from atlasdb.plots.slices import plot_slice
 
 if TYPE_CHECKING:
@@ -26,6 +26,11 @@ def atlas_html(facts: Mapping[str, object], voxels: AtlasVoxels) -> str:
         Names and values; None leaves a line free.
     voxels
         The atlas. Without matplotlib, or without its files, there is no plane.
+
+    Returns
+    -------
+    str
+        A ``div``; all texts are escaped, and the plane is a PNG within it.
     """
     rows = "".join(
         '<tr><td colspan="2">&nbsp;</td></tr>'
@@ -43,7 +48,7 @@ def _image(voxels: AtlasVoxels) -> str:
     depth = min(_DEPTH, voxels.structures.hierarchy.height)
     try:
         picture = plot_slice(voxels, depth=depth, width_mm=_WIDTH_MM, names=False)
-    except AtlasDBError:  # matplotlib, or a volume's file, is missing: the facts are still true
+    except (MissingPackageError, BlobError, LookupFailedError):  # the facts are still true
         return ""
     data = b64encode(picture.to_bytes("png", dpi=_DPI)).decode()
     return f'<img alt="{escape(picture.caption)}" src="data:image/png;base64,{data}">'

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from atlasdb.errors import PictureError
+from atlasdb.plots.cutting import cut_at, told_of_lost
 from atlasdb.plots.legend import Entry, Legend
 from atlasdb.plots.looks import LookWords, look_of
 from atlasdb.plots.painting import HEMISPHERES, Painted, paint
@@ -77,19 +78,22 @@ def plot_heatmap(
         Which column holds the values; by default ``cells``, or the only one with numbers.
     by, left, right
         One group on each hemisphere: the values of column `by` (not needed for dictionaries) that
-        are painted on the left and on the right.
+        are painted on the left and on the right. Each shows the values of both hemispheres: counts
+        are added, others must be of both.
     where
         Take only rows with these values in these columns.
     aggregate
         What is made of several rows of one structure, such as those of several samples: 'mean',
         'median' or 'sum'. By default they are an error.
     depth
-        Steps from the root: deeper structures show what their ancestor there does.
+        Steps from the root: deeper structures show what their ancestor there does. Counts below
+        the depth are added up where their ancestor has no row; how many other rows are left out, is
+        said.
     cmap
         A colour map of matplotlib's; by default viridis, or PuOr where values have both signs.
     vmin, vmax
-        The values of its ends; by default 0 (the lowest value, if that is below it) and the
-        highest value, or both alike around 0 where values have both signs.
+        The values of its ends; by default it reaches from 0 to the value farthest from it. Where
+        values have both signs, 0 is in the middle, unless both ends are named.
     log
         Whether colours go by the logarithm; zeros are then told apart.
     label
@@ -104,12 +108,16 @@ def plot_heatmap(
 
     Raises
     ------
-    UnknownStructureError
-        There are values of structures that the atlas does not have.
+    UnknownStructureError, UnknownDepthError
+        There are values of structures that the atlas does not have, or there is no such depth.
+    LookupFailedError
+        There is no such section, group, colour map or reference.
     PictureError
-        What the values mean cannot be told.
+        What the values mean cannot be told, or nothing can be drawn of them.
     OutsideError
         A plane outside the volume.
+    MissingPackageError
+        matplotlib is not installed.
 
     Notes
     -----
@@ -127,6 +135,9 @@ def plot_heatmap(
     need_matplotlib()
     voxels = voxels_of(atlas)
     given = read_values(values, voxels, column=column, by=by, where=where)
+    lost = 0
+    if depth is not None:
+        given, lost = cut_at(given, voxels.rank_table, depth)
     painted = _painted(given, voxels.rank_table, left, right, aggregate, depth)
     scale = Scale.of(_seen(painted, voxels), cmap=cmap, vmin=vmin, vmax=vmax, log=log)
     named = several(structures)
@@ -139,7 +150,7 @@ def plot_heatmap(
     views = _Colouring(painted, scale, opacity, style).views(shown)
     legend = _legend(scale, views, label or given.unit, style.theme)
     sheet = Sheet(voxels, views, style, window, legend, halves, line=style.theme.faint)
-    told = f"{label or given.unit}, {scale.told}"
+    told = f"{label or given.unit}, {scale.told}{told_of_lost(lost, depth)}"
     groups = [group for group in (left, right) if group is not None]
     return Picture(
         sheet.draw(),
@@ -239,36 +250,45 @@ class _Colouring:
         if self.are_apart:
             codes = codes + np.arange(len(HEMISPHERES))[:, None] * (size + 1)
         names = self._names(table, codes)
-        return [
-            View.of(
+        flat = codes.ravel()
+        views = []
+        for plane, grey in zip(shown.planes, shown.greys, strict=True):
+            keys = plane.ranks + plane.sides.astype(np.int64) * size
+            present = set(np.unique(flat[keys[plane.ranks > 0]]).tolist())
+            view = View.of(
                 plane,
                 grey,
-                plane.ranks + plane.sides.astype(np.int64) * size,
+                keys,
                 rgba=rgba,
-                codes=codes.ravel(),
-                names=names,
+                codes=flat,
+                names=self._once(names, present),
                 is_hatched=is_missing.ravel(),
             )
-            for plane, grey in zip(shown.planes, shown.greys, strict=True)
-        ]
+            views.append(view)
+        return views
 
     def _names(self, table: RankTable, codes: NDArray[np.int64]) -> dict[int, str]:
         """Return what regions with a value are called."""
         acronyms = table.structures.acronyms
         has_name = (self.painted.owner > 0) & ~np.isnan(self.painted.numbers)
-        names = {
+        return {
             int(code): acronyms[owner - 1]
             for code, owner in zip(
                 codes[has_name].tolist(), self.painted.owner[has_name].tolist(), strict=True
             )
         }
-        if self.are_apart:  # one name is enough for both hemispheres
-            other = LEFT if not self.look.is_mirrored else RIGHT
-            taken = {acronyms[o - 1] for o in self.painted.owner[3 - other].tolist() if o > 0}
-            for code in np.unique(codes[other]).tolist():
-                if names.get(code) in taken:
-                    del names[code]
-        return names
+
+    def _once(self, names: dict[int, str], present: set[int]) -> dict[int, str]:
+        """Return names of regions that are seen, each once: on the picture's left if it can be."""
+        if not self.are_apart:
+            return names
+        size = self.painted.owner.shape[1] + 1
+        first = LEFT if self.look.is_mirrored else RIGHT
+        order = sorted(names.keys() & present, key=lambda code: (code // size != first, code))
+        once: dict[str, int] = {}
+        for code in order:
+            once.setdefault(names[code], code)
+        return {code: name for name, code in once.items()}
 
 
 def _legend(scale: Scale, views: Sequence[View], label: str, theme: Theme) -> Legend:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from atlasdb.plots.naming import POINT_MM
+from atlasdb.plots.page import fitted
 from atlasdb.plots.style import HATCH, HATCH_PT, literal, text_extent
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ LINE_MM = 3.4
 SWATCH_MM = (2.4, 3.0)
 """The height and the width of an entry's patch."""
 
-_TEXT_MM = 4.0
+_TEXT_MM, _MARGIN_MM = 4.0, 1.5
 _BAR_MM, _BAR_ROOM_MM, _SHORTEST_MM, _LONGEST_MM, _GAP_MM = 2.6, 17.0, 12.0, 60.0, 3.0
 
 
@@ -99,7 +100,8 @@ class Legend:
     def width(self, theme: Theme) -> float:
         """Return the room that it would take along, mm; 0 if there is nothing to be told."""
         bar = _BAR_ROOM_MM if self.mappable is not None else 0.0
-        return max([bar, *(entry.width(theme) for entry in self.entries)])
+        widest = max([bar, *(entry.width(theme) for entry in self.entries)])
+        return widest + _MARGIN_MM if widest else 0.0
 
     @property
     def least_height(self) -> float:
@@ -117,7 +119,7 @@ class Legend:
             self._draw_bar(page, down, along, high, theme)
             down += high + _GAP_MM
         for entry in self.entries:
-            entry.draw(page, down, along, room[1], theme)
+            entry.draw(page, down, along, room[1] - _MARGIN_MM, theme)
             down += LINE_MM
 
     def _draw_bar(self, page: Page, down: float, along: float, high: float, theme: Theme) -> None:
@@ -127,4 +129,5 @@ class Legend:
         bar.outline.set(edgecolor=theme.ink, linewidth=0.4)
         axes.tick_params(colors=theme.ink, labelsize=theme.small_pt, width=0.4, length=2)
         axes.yaxis.get_offset_text().set(color=theme.ink, fontsize=theme.small_pt)
-        bar.set_label(literal(self.label), color=theme.ink, fontsize=theme.text_pt)
+        text, size_pt = fitted(self.label, theme.text_pt, high)
+        bar.set_label(literal(text), color=theme.ink, fontsize=size_pt)

@@ -34,14 +34,11 @@ class PageLook:
         The picture's width; its height follows, to 240 mm at most.
     title
         Its heading; by default what is seen.
-    has_names
-        Whether there are acronyms.
     """
 
     theme: Theme = LIGHT
     width_mm: float = 120.0
     title: str | None = None
-    has_names: bool = True
 
     def __post_init__(self) -> None:
         low, high = _WIDTHS_MM
@@ -58,13 +55,41 @@ class PageWords(TypedDict, total=False):
     dark: bool
     width_mm: float
     title: str | None
-    names: bool
 
 
 def page_look(words: PageWords) -> PageLook:
     """Return the look that keywords describe."""
     refuse_others(words, PageWords.__annotations__)
     return PageLook(
+        theme=theme_of(dark=words.get("dark", False)),
+        width_mm=words.get("width_mm", PageLook.width_mm),
+        title=words.get("title"),
+    )
+
+
+@dataclass(frozen=True)
+class NamedLook(PageLook):
+    """How a picture with acronyms looks.
+
+    Attributes
+    ----------
+    has_names
+        Whether they are written.
+    """
+
+    has_names: bool = True
+
+
+class NamedWords(PageWords, total=False):
+    """The keywords by which functions take a `NamedLook`."""
+
+    names: bool
+
+
+def named_look(words: NamedWords) -> NamedLook:
+    """Return the look that keywords describe."""
+    refuse_others(words, NamedWords.__annotations__)
+    return NamedLook(
         theme=theme_of(dark=words.get("dark", False)),
         width_mm=words.get("width_mm", PageLook.width_mm),
         title=words.get("title"),
@@ -82,7 +107,7 @@ def refuse_others(words: Iterable[str], known: Iterable[str]) -> None:
 
 
 @dataclass(frozen=True)
-class Look(PageLook):
+class Look(NamedLook):
     """How a picture of planes looks; every function that draws planes takes these.
 
     Attributes
@@ -101,7 +126,7 @@ class Look(PageLook):
     is_mirrored: bool = False
 
 
-class LookWords(PageWords, total=False):
+class LookWords(NamedWords, total=False):
     """The keywords by which functions take a `Look`."""
 
     outlines: bool

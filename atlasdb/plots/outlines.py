@@ -30,6 +30,7 @@ _ACROSS = ((-1, 0), (0, 1), (1, 0), (0, -1))
 _BEGIN = ((0, 0), (0, 1), (1, 1), (1, 0))
 
 _JUNCTION = 3
+_SHORT = 12  # edges: what encloses no more than nine pixels
 _OUTSIDE = -1
 
 # Taubin's smoothing (1995): a step that shrinks and one that swells, which together do neither.
@@ -104,8 +105,19 @@ class Outlines:
             after = end if end < stop else begin
             yield np.concatenate([self.vertices[start:end], self.vertices[after : after + 1]])
 
+    @property
+    def _is_small(self) -> NDArray[np.bool_]:
+        """(E,) bool, whether the loop is short and meets no third region: alike on both sides."""
+        if not len(self.own):
+            return np.zeros(0, dtype=np.bool_)
+        lengths = np.diff(self.first)
+        has_junction = np.logical_or.reduceat(self.is_junction, self.first[:-1])
+        return np.repeat((lengths < _SHORT) & ~has_junction, lengths)
+
     def smoothed(self, steps: int = 6) -> Outlines:
         """Return the same borders without the stairs: junctions stay, and so do areas, nearly.
+
+        Loops of a few pixels, which would be rounded away, stay as they are.
 
         Parameters
         ----------
@@ -116,12 +128,13 @@ class Outlines:
         following = np.arange(1, len(self.own) + 1)
         previous[self.first[:-1]] = self.first[1:] - 1
         following[self.first[1:] - 1] = self.first[:-1]
+        is_pinned = self.is_junction | self._is_small
         moved = self.vertices
         for _ in range(steps):
             for weight in (_SHRINK, _SWELL):
                 middle = (moved[previous] + moved[following]) / 2
                 step = weight * (middle - moved)
-                moved = np.where(self.is_junction[:, None], self.vertices, moved + step)
+                moved = np.where(is_pinned[:, None], self.vertices, moved + step)
         return Outlines(moved, self.first, self.own, self.other, self.is_junction)
 
 

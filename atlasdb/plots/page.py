@@ -85,9 +85,15 @@ class Page:
         align: str = "left",
     ) -> None:
         """Write a text as large as asked, or as fits; cut short if 5 points are too many."""
-        needed = text_extent(text)[0] * size_pt * POINT_MM
-        size_pt = max(SMALLEST_PT, size_pt * min(1.0, room / max(needed, 1e-9)))
-        self.text(down, along, shortened(text, room / (size_pt * POINT_MM)), size_pt, colour, align)
+        shown, size_pt = fitted(text, size_pt, room)
+        self.text(down, along, shown, size_pt, colour, align)
+
+
+def fitted(text: str, size_pt: float, room: float) -> tuple[str, float]:
+    """Return a text and the size in which it fits into some room, mm: 5 points at least."""
+    needed = text_extent(text)[0] * size_pt * POINT_MM
+    size_pt = max(SMALLEST_PT, size_pt * min(1.0, room / max(needed, 1e-9)))
+    return shortened(text, room / (size_pt * POINT_MM)), size_pt
 
 
 def shortened(text: str, room: float) -> str:

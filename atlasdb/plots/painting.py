@@ -61,9 +61,9 @@ def paint(values: Values, table: RankTable, *, depth: int | None = None) -> Pain
 
     Notes
     -----
-    A table of counts that says for each structure how many cells are in it and in no row below
-    (``direct_cells``) is shown so where it is not cut, so that no cell is counted in two colours;
-    with a depth, so is what bears the label of a structure above it.
+    A table of counts that says how many cells are in a structure and in no row below it
+    (``direct_cells``) is shown so where it is not cut, so that no cell is counted in two colours.
+    At the depth of a cut, a structure shows all that is in it.
     """
     numbers = np.full((len(HEMISPHERES), table.size), np.nan)
     owner = np.zeros((len(HEMISPHERES), table.size), dtype=np.int64)
@@ -78,17 +78,30 @@ def paint(values: Values, table: RankTable, *, depth: int | None = None) -> Pain
 
 @dataclass(frozen=True)
 class _Given:
-    """The rows of one side by rank: (n + 1,) numbers, and whether there is a row."""
+    """The rows of one side by rank: (n + 1,) arrays.
+
+    Attributes
+    ----------
+    numbers
+        The values.
+    direct
+        What is in the structure and in no row below it; the values again, where nobody says.
+    has_row
+        Whether there is a row.
+    """
 
     numbers: NDArray[np.float64]
+    direct: NDArray[np.float64]
     has_row: NDArray[np.bool_]
 
     @classmethod
     def none(cls, size: int) -> _Given:
-        return cls(np.full(size, np.nan), np.zeros(size, dtype=np.bool_))
+        return cls(np.full(size, np.nan), np.full(size, np.nan), np.zeros(size, dtype=np.bool_))
 
-    def put(self, ranks: NDArray[np.int64], numbers: NDArray[np.float64]) -> None:
-        self.numbers[ranks] = numbers
+    def put(self, values: Values, rows: NDArray[np.bool_]) -> None:
+        ranks = values.ranks[rows]
+        direct = values.numbers if values.direct is None else values.direct
+        self.numbers[ranks], self.direct[ranks] = values.numbers[rows], direct[rows]
         self.has_row[ranks] = True
 
 
@@ -97,12 +110,9 @@ def _given(values: Values, side: int, table: RankTable) -> tuple[_Given, _Given]
     n = len(table.structures) + 1
     subtree, own = _Given.none(n), _Given.none(n)
     for of in (BOTH, side):  # a hemisphere's own row goes before one of both
-        chosen = (values.sides == of) & ~values.is_direct
-        subtree.put(values.ranks[chosen], values.numbers[chosen])
-        if values.direct is not None:
-            own.put(values.ranks[chosen], values.direct[chosen])
-        chosen = (values.sides == of) & values.is_direct
-        own.put(values.ranks[chosen], values.numbers[chosen])
+        is_side = values.sides == of
+        subtree.put(values, is_side & ~values.is_direct)
+        own.put(values, is_side & values.is_direct)
     return subtree, own
 
 
@@ -117,13 +127,13 @@ def _inherited(
     handed, giver = np.full(len(hierarchy) + 1, np.nan), np.zeros(len(hierarchy) + 1, np.int64)
     parents, depths = hierarchy.parent_rank.tolist(), hierarchy.depth.tolist()
     for rank, (parent, level) in enumerate(zip(parents, depths, strict=True), start=1):
-        is_deeper = depth is not None and level > depth
-        if subtree.has_row[rank] and not is_deeper:
-            handed[rank], giver[rank] = subtree.numbers[rank], rank
+        is_cut = depth is not None and level >= depth
+        if subtree.has_row[rank] and (depth is None or level <= depth):
+            handed[rank] = (subtree.numbers if is_cut else subtree.direct)[rank]
+            giver[rank] = rank
         else:
             handed[rank], giver[rank] = handed[parent], giver[parent]
         numbers[rank], owner[rank] = handed[rank], giver[rank]
-        is_cut = depth is not None and level >= depth
         if own.has_row[rank] and not is_cut:
             numbers[rank], owner[rank] = own.numbers[rank], rank
     return numbers, owner

@@ -23,6 +23,8 @@ FORMATS = ("png", "svg", "pdf")
 DPI = 300
 """Dots per inch of pictures that hold dots: what journals ask for."""
 
+DPI_LIMITS = (10.0, 2400.0)
+
 _NOTEBOOK_DPI = 150
 
 _METADATA: dict[str, dict[str, Any]] = {
@@ -71,14 +73,21 @@ class Picture:
         Raises
         ------
         PictureError
-            Another ending.
+            Another ending, or a resolution from 10 to 2400 that it is not.
+        OSError
+            The file cannot be written.
         """
         form = format_of(Path(file))
         with writing(Path(file).resolve()) as stream:
             self.write(stream, form, dpi=dpi)
 
     def write(self, stream: BinaryIO, form: str = "png", *, dpi: float = DPI) -> None:
-        """Write the picture to a stream, as one of `FORMATS`."""
+        """Write the picture to a stream, as one of `FORMATS`; errors are those of `save`."""
+        if form not in FORMATS:
+            raise PictureError(f"pictures are written as {listing(FORMATS)}, not as {form!r}")
+        low, high = DPI_LIMITS
+        if not low <= dpi <= high:
+            raise PictureError(f"{dpi:g} dots per inch: pictures have {low:g} to {high:g}")
         with own_settings():
             self.figure.savefig(
                 stream,

@@ -17,7 +17,7 @@ from atlasdb.plots.picture import Picture
 from atlasdb.plots.regions import find_regions
 from atlasdb.plots.scales import Scale
 from atlasdb.plots.sheets import Sheet
-from atlasdb.plots.slabs import DENSITY, STRUCTURE, Slabs, reaches
+from atlasdb.plots.slabs import DENSITY, STRUCTURE, Slabs, Squares, reaches
 from atlasdb.plots.slices import read_planes, several, voxels_of, window_on, zoomed_on
 from atlasdb.plots.style import PALETTE, need_matplotlib
 from atlasdb.voxels.ranks import INSIDE
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 _BIN_UM = 100.0
 _FAINT = 0.15
 _MOST_VALUES = len(PALETTE)
-_MOST_DRAWN = 5_000_000
 _RASTERED_FROM = 20_000
 
 
@@ -130,67 +129,76 @@ def plot_cells(
     )
     style = look_of(look)
     window = window_on(voxels, shown.section, zoomed_on(named, zoom=zoom))
-    slabs = Slabs(shown, reaches(shown, thickness_um, planes))
+    slabs = Slabs(shown, reaches(shown, thickness_um, planes), window)
+    squares = Squares.of(slabs, bin_um) if color == DENSITY else None
     points = cells
     if not isinstance(cells, Points):
         points = frames.read(cells, Stated(columns, unit, orientation, space)).points
-    found = slabs.collect(points, None if color in {STRUCTURE, DENSITY} else color)
+    found = slabs.collect(points, None if color in {STRUCTURE, DENSITY} else color, squares)
     rgba = regions.rgba(opacity)
     views = shown.views(regions, rgba)
-    if color == DENSITY:
-        scale, drawers = _densities(slabs, found, bin_um, cmap, vmin, vmax, log=log)
+    if squares is not None:
+        densities = [
+            counts / (squares.areas_um2 * depth_um / 1e9)
+            for counts, depth_um in zip(found.counts, slabs.depths_um(), strict=True)
+        ]
+        scale = _scale(densities, cmap=cmap, vmin=vmin, vmax=vmax, log=log)
+        drawers: list[Any] = [_Density(squares, density, scale) for density in densities]
         legend = Legend(scale.mappable, "cells per mm³", scale.extend)
     else:
         drawers, legend = _dots(slabs, found, regions, color, size_pt, style)
     views = [replace(view, draw_over=draw) for view, draw in zip(views, drawers, strict=True)]
     sheet = Sheet(voxels, views, style, window, legend)
-    told = found.told(slabs.told, slabs.beyond(found, window))
-    return Picture(sheet.draw(), shown.caption(told))
+    return Picture(sheet.draw(), shown.caption(found.told(slabs.told)))
 
 
-def _densities(
-    slabs: Slabs,
-    found: Found,
-    bin_um: float,
+def _scale(
+    densities: list[NDArray[np.float64]],
+    *,
     cmap: str | None,
     vmin: float | None,
     vmax: float | None,
-    *,
     log: bool,
-) -> tuple[Scale, list[Any]]:
-    """Return the scale of densities, and what draws those of each slab."""
-    grid, section = slabs.shown.voxels.grid, slabs.section
-    if not 0 < bin_um <= max(grid.extent_um):
-        raise PictureError(f"squares are wider than 0 µm, and no wider than the atlas: {bin_um:g}")
-    sizes = [grid.extent_um[section.rows], grid.extent_um[section.columns]]
-    edges = [np.arange(int(np.ceil(size / bin_um)) + 1) * bin_um / 1e3 for size in sizes]
-    maps = []
-    for volume_mm3, points_um in zip(slabs.volumes_mm3(bin_um), found.points_um, strict=True):
-        along, down = slabs.on_page(points_um).T
-        counts, _, _ = np.histogram2d(down, along, bins=edges)
-        maps.append(counts / volume_mm3)
-    every = np.concatenate([each.ravel() for each in maps])
+) -> Scale:
+    """Return the scale of densities; squares without cells stay free, and do not matter to it."""
+    every = np.concatenate([density.ravel() for density in densities])
     positive = every[every > 0]
-    if log and positive.size:
-        every = positive
-    scale = Scale.of(every, cmap=cmap, vmin=vmin, vmax=vmax, log=log and positive.size > 0)
+    is_log = log and bool(positive.size)
+    return Scale.of(positive if is_log else every, cmap=cmap, vmin=vmin, vmax=vmax, log=is_log)
 
-    def drawer(density: NDArray[np.float64]) -> Any:  # noqa: ANN401 (draws on axes)
-        def draw(axes: Axes) -> None:
-            rgba = scale.mappable.to_rgba(density)
-            rgba[density == 0, 3] = 0
-            axes.imshow(
-                rgba,
-                extent=(0, edges[1][-1], edges[0][-1], 0),
-                interpolation="nearest",
-                aspect="auto",
-                zorder=1.5,
-                gid="density",
-            )
 
-        return draw
+@dataclass(frozen=True)
+class _Density:
+    """Draws how densely cells lie.
 
-    return scale, [drawer(density) for density in maps]
+    Attributes
+    ----------
+    squares
+        Where they were counted.
+    density
+        (down, along) cells per mm³.
+    scale
+        Its colours.
+    """
+
+    squares: Squares
+    density: NDArray[np.float64]
+    scale: Scale
+
+    def __call__(self, axes: Axes) -> None:
+        """Draw it on axes in mm."""
+        rgba = self.scale.mappable.to_rgba(self.density)
+        rgba[self.density == 0, 3] = 0
+        rows, columns = self.density.shape
+        side_mm = self.squares.side_um / 1e3  # the last squares reach beyond the volume
+        axes.imshow(
+            rgba,
+            extent=(0, columns * side_mm, rows * side_mm, 0),
+            interpolation="nearest",
+            aspect="auto",
+            zorder=1.5,
+            gid="density",
+        )
 
 
 def _dots(
@@ -203,12 +211,9 @@ def _dots(
 ) -> tuple[list[Any], Legend]:
     """Return what draws the points of each slab, and what their colours mean."""
     most = max(map(len, found.points_um))
-    if sum(map(len, found.points_um)) > _MOST_DRAWN:
-        raise PictureError(
-            f"{sum(map(len, found.points_um)):,} cells are too many to be drawn as points: show a "
-            f"thinner slab, or their density (color='{DENSITY}')"
-        )
-    size = size_pt or float(np.clip(120 / max(most, 1) ** 0.5, 0.6, 3.0))
+    size = float(np.clip(120 / max(most, 1) ** 0.5, 0.6, 3.0)) if size_pt is None else size_pt
+    if not 0 < size < np.inf:
+        raise PictureError(f"points are larger than 0, not {size:g}")
     palette, entries = _palette(found, color)
     is_in_none = False
     drawers = []
@@ -217,7 +222,9 @@ def _dots(
         if found.values is not None:
             rgb = palette(found.values[number])
         is_in_none |= not is_inside.all()
-        drawers.append(_Dots(slabs.on_page(points_um), rgb, is_inside, size, look.theme))
+        has_meaning = found.values is not None
+        places = slabs.on_page(points_um)
+        drawers.append(_Dots(places, rgb, is_inside, size, look.theme, has_meaning))
     if is_in_none:
         what = "in no structure" if regions.code[1:].all() else "elsewhere"
         entries.append(Entry(what, look.theme.ink, marker="o", is_hollow=True))
@@ -257,33 +264,53 @@ def _of_structures(
 
 @dataclass(frozen=True)
 class _Dots:
-    """Draws points: filled in structures, hollow elsewhere."""
+    """Draws points: filled in structures, hollow elsewhere.
+
+    Attributes
+    ----------
+    places
+        (N, 2) along and down, mm.
+    rgb
+        (N, 3) their colours.
+    is_inside
+        (N,) whether they are filled.
+    size_pt
+        Their diameter.
+    theme
+        The page's looks.
+    has_meaning
+        Whether colours mean something of hollow points, too.
+    """
 
     places: NDArray[np.float64]
     rgb: NDArray[np.float64]
     is_inside: NDArray[np.bool_]
     size_pt: float
     theme: Theme
+    has_meaning: bool
 
     def __call__(self, axes: Axes) -> None:
         """Draw them on axes in mm."""
-        is_many = len(self.places) > _RASTERED_FROM
         shared: dict[str, Any] = {
             "s": self.size_pt**2,
             "zorder": 3,
-            "rasterized": is_many,
-            "linewidths": min(0.25, self.size_pt / 5),
+            "rasterized": len(self.places) > _RASTERED_FROM,
         }
         x, y = self.places[self.is_inside].T
         rgb = self.rgb[self.is_inside]
-        axes.scatter(x, y, c=rgb, edgecolors=self.theme.line, gid="cells", **shared)
+        thin = min(0.25, self.size_pt / 5)
+        axes.scatter(
+            x, y, c=rgb, edgecolors=self.theme.line, linewidths=thin, gid="cells", **shared
+        )
         x, y = self.places[~self.is_inside].T
-        for colour, width in ((self.theme.page, 0.9), (self.theme.ink, 0.35)):
+        ring: Any = self.rgb[~self.is_inside] if self.has_meaning else self.theme.ink
+        for colour, width in ((self.theme.page, 1.1), (ring, 0.5)):
             axes.scatter(
                 x,
                 y,
                 facecolors="none",
                 edgecolors=colour,
+                linewidths=width,
                 gid="cells-elsewhere",
-                **(shared | {"linewidths": width}),
+                **shared,
             )

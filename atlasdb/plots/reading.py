@@ -1,21 +1,20 @@
-"""From rows to values: which structure, hemisphere and group each row of a table is of.
+"""From tables to values: the structure, the hemisphere, the group and the number of each row.
 
-The one idea: every row becomes one entry with a rank, or is known to be of no structure. One that
-the atlas does not have is an error. Whether a row means a structure with all below it or its own
-label only, the table says itself ('X (unassigned)').
+The one idea: every row becomes one entry, or is known to be of no structure; nothing of a table is
+left out without being counted, and what it does not say is asked.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atlasdb.cells.tables import COLUMNS, UNASSIGNED
-from atlasdb.errors import PictureError, UnknownStructureError, did_you_mean, listing
-from atlasdb.plots.tables import GROUP, STRUCTURE, VALUE, tabulated
+from atlasdb.cells.tables import COLUMNS
+from atlasdb.errors import PictureError, did_you_mean, listing
+from atlasdb.plots.finding import STRUCTURE_COLUMNS, find_ranks
+from atlasdb.plots.tables import GROUP, STRUCTURE, VALUE, is_missing, tabulated, text_of
 from atlasdb.plots.values import ADDITIVE, BOTH, Values
 from atlasdb.runs import LEFT, NEITHER, RIGHT
 
@@ -25,22 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from atlasdb.plots.tables import Table
-    from atlasdb.structures import StructureTable
     from atlasdb.voxels import AtlasVoxels
 
-# Where the structure of a row is looked for, in this order, and how its values are understood.
-_STRUCTURE_COLUMNS = {
-    "structure_id": "id",
-    "id": "id",
-    "acronym": "acronym",
-    STRUCTURE: "word",
-    "region": "word",
-    "structure_name": "name",
-    "name": "name",
-}
 _SIDES = {"left": LEFT, "right": RIGHT, "both": BOTH, "": BOTH}
-_MISSING = {"", "na", "n/a", "nan", "null", "none"}
-_MOST_NAMED = 5
 
 
 def read_values(
@@ -74,40 +60,68 @@ def read_values(
         It names structures that the atlas does not have.
     """
     table = _filtered(tabulated(source), where or {})
-    if by is None and GROUP in table.columns and column is None and VALUE in table.columns:
+    if by is None and {GROUP, STRUCTURE, VALUE} == set(table.columns):  # a dictionary of groups
         by = GROUP
     if by is not None:
-        _need(table, by)
-    ranks, is_direct, key = _ranks(table, voxels)
-    taken = {key, by, *(where or {})} - {None}
-    column = _value_column(table, column, {str(name) for name in taken})
-    kept = ranks > 0
+        table.need(by)
+    found = find_ranks(table, voxels)
+    taken = {str(name) for name in ({by, *(where or {})} - {None})}
+    column = _value_column(table, column, taken)
+    kept = found.ranks > 0
     others = {
-        name: np.array([_text(v) for v in values], dtype=np.str_)[kept]
+        name: np.array([text_of(v) for v in values], dtype=np.str_)[kept]
         for name, values in table.columns.items()
-        if name not in {*taken, *COLUMNS, *_STRUCTURE_COLUMNS, column}
+        if name not in {*taken, *COLUMNS, *STRUCTURE_COLUMNS, column}
     }
     direct = None
     if column == "cells" and "direct_cells" in table.columns:
         direct = _numbers(table, "direct_cells")[kept]
-    groups = [""] * len(table) if by is None else [_text(v) for v in table.columns[by]]
+    groups = [""] * len(table) if by is None else [text_of(v) for v in table.columns[by]]
     numbers = _numbers(table, column)
-    found = Values(
+    values = Values(
         source=table.name,
         structures=voxels.structures,
         column=column,
-        ranks=ranks[kept],
-        is_direct=is_direct[kept],
+        is_count={"cells", "direct_cells"} <= set(table.columns),
+        ranks=found.ranks[kept],
+        is_direct=found.is_direct[kept],
         sides=_sides(table)[kept],
+        by=by or "",
         groups=np.array(groups, dtype=np.str_)[kept],
         numbers=numbers[kept],
         nowhere=_nowhere(groups, numbers, ~kept) if column in ADDITIVE else {},
         direct=direct,
         others=others,
     )
-    if not found.ranks.size:
+    if not values.ranks.size:
         raise PictureError(f"{table.name} has no row that is of a structure")
-    return found
+    _refuse_both_and_one(values)
+    return values
+
+
+def refuse_without_values(**wanted: object) -> None:
+    """Refuse what is asked of a table where there is none.
+
+    Raises
+    ------
+    PictureError
+        Something is asked.
+    """
+    given = [name for name, value in wanted.items() if value]
+    if given:
+        raise PictureError(f"{listing(given)} is asked of values, and there are none")
+
+
+def _refuse_both_and_one(values: Values) -> None:
+    """Refuse tables that have a structure's hemispheres and both of them together."""
+    both = set(values.ranks[values.sides == BOTH].tolist())
+    twice = both & set(values.ranks[values.sides != BOTH].tolist())
+    if twice:
+        acronyms = [values.structures.acronyms[rank - 1] for rank in sorted(twice)]
+        raise PictureError(
+            f"{values.source} has {listing(acronyms)} by hemisphere and for both together: choose "
+            "one of these (where: hemisphere)"
+        )
 
 
 def _nowhere(
@@ -122,156 +136,44 @@ def _nowhere(
 
 def _filtered(table: Table, where: Mapping[str, object]) -> Table:
     """Return the rows that have some values."""
-    rows = range(len(table))
     for name, value in where.items():
-        _need(table, name)
-        texts = table.columns[name]
-        rows_left = [row for row in rows if _text(texts[row]) == _text(value)]
-        if not rows_left:
-            there = dict.fromkeys(_text(v) for v in texts)
+        table.need(name)
+        wanted = text_of(value)
+        texts = [text_of(each) for each in table.columns[name]]
+        rows = [row for row, text in enumerate(texts) if text == wanted]
+        if not rows:
+            there = dict.fromkeys(texts)
             raise PictureError(
-                f"no row of {table.name} has {name} = {_text(value)}"
-                f"{did_you_mean(_text(value), there)}; there are {listing(there)}"
+                f"no row of {table.name} has {name} = {wanted}{did_you_mean(wanted, there)}; there "
+                f"are {listing(there)}"
             )
-        rows = rows_left  # type: ignore[assignment]
-    return replace(table, columns={n: [v[row] for row in rows] for n, v in table.columns.items()})
-
-
-def _need(table: Table, name: str) -> None:
-    """Refuse a column that is not there."""
-    if name not in table.columns:
-        raise PictureError(
-            f"{table.name} has no column {name!r}{did_you_mean(name, table.columns)}; it has "
-            f"{listing(table.columns, limit=20)}"
-        )
+        table = table.taken(rows)
+    return table
 
 
 def _value_column(table: Table, column: str | None, taken: set[str]) -> str:
     """Return which column holds the values."""
     if column is not None:
-        _need(table, column)
+        table.need(column)
+        if column in STRUCTURE_COLUMNS:
+            raise PictureError(f"column {column} of {table.name} names structures: it is no value")
         return column
     for usual in ("cells", VALUE):
         if usual in table.columns and usual not in taken:
             return usual
-    unlikely = {*taken, *_STRUCTURE_COLUMNS, "hemisphere", "status"}
+    unlikely = {*taken, *STRUCTURE_COLUMNS, "hemisphere", "status"}
     numeric = [
         name
         for name, values in table.columns.items()
-        if name not in unlikely and name and all(_is_number(value) for value in values)
+        if name not in unlikely
+        and name
+        and all(map(_is_number, values))
+        and not all(map(is_missing, values))
     ]
     if len(numeric) == 1:
         return numeric[0]
     found = f"there are {listing(numeric)}" if numeric else "no column holds numbers only"
     raise PictureError(f"which column of {table.name} holds the values? {found}: name one")
-
-
-def _ranks(table: Table, voxels: AtlasVoxels) -> tuple[NDArray[np.int64], NDArray[np.bool_], str]:
-    """Return each row's rank (0 for no structure), whether it is its own label, and the column."""
-    key = next((name for name in _STRUCTURE_COLUMNS if name in table.columns), None)
-    if key is None:
-        raise PictureError(
-            f"{table.name} does not say of which structures its values are: it needs a column "
-            f"called {' or '.join(_STRUCTURE_COLUMNS)}; it has {listing(table.columns, limit=20)}"
-        )
-    structures = voxels.structures
-    finder = _Finder(structures, _STRUCTURE_COLUMNS[key])
-    ranks = np.zeros(len(table), dtype=np.int64)
-    is_direct = np.zeros(len(table), dtype=np.bool_)
-    acronyms = table.columns.get("acronym", [None] * len(table))
-    statuses = table.columns.get("status", [None] * len(table))
-    unknown: dict[str, None] = {}
-    for row, (value, acronym, status) in enumerate(
-        zip(table.columns[key], acronyms, statuses, strict=True)
-    ):
-        text = _text(value)
-        is_direct[row] = UNASSIGNED in (
-            text[-len(UNASSIGNED) :],
-            _text(acronym)[-len(UNASSIGNED) :],
-        )
-        if not text or (status is not None and _text(status) not in {"", "inside"}):
-            continue
-        if is_of_none(text):
-            continue
-        ranks[row] = finder.rank_of(text.removesuffix(UNASSIGNED))
-        if not ranks[row]:
-            unknown[text] = None
-        elif key != "acronym" and acronym:
-            _refuse_other_atlas(table, structures, int(ranks[row]), text, _text(acronym), voxels)
-    if unknown:
-        raise UnknownStructureError(
-            f"{table.name} has values of {len(unknown)} structure"
-            f"{'' if len(unknown) == 1 else 's'} that {voxels.name} does not have: "
-            + "; ".join(finder.hinted(text) for text in list(unknown)[:_MOST_NAMED])
-            + (f"; and {len(unknown) - _MOST_NAMED} more" if len(unknown) > _MOST_NAMED else "")
-        )
-    return ranks, is_direct, key
-
-
-def is_of_none(text: str) -> bool:
-    """Say whether a row's name is one that tables of counts have for what is no structure."""
-    return text in {"unlabelled", "background", "outside", "in none of these structures"}
-
-
-def _refuse_other_atlas(
-    table: Table,
-    structures: StructureTable,
-    rank: int,
-    text: str,
-    acronym: str,
-    voxels: AtlasVoxels,
-) -> None:
-    """Refuse a table whose ids and acronyms belong together in another atlas only."""
-    said = acronym.removesuffix(UNASSIGNED)
-    here = structures.acronyms[rank - 1]
-    if said != here:
-        raise UnknownStructureError(
-            f"{table.name} calls structure {text} {said!r}, which in {voxels.name} is {here!r}: "
-            "its values are of another atlas"
-        )
-
-
-class _Finder:
-    """Finds structures by what a column holds.
-
-    Parameters
-    ----------
-    structures
-        The atlas's.
-    kind
-        'id', 'acronym', 'name', or 'word': an acronym, or an id.
-    """
-
-    def __init__(self, structures: StructureTable, kind: str) -> None:
-        self._kind = kind
-        ids = {str(i): rank for rank, i in enumerate(structures.hierarchy.ids.tolist(), start=1)}
-        names: dict[str, list[int]] = {}
-        for rank, name in enumerate(structures.names, start=1):
-            names.setdefault(name, []).append(rank)
-        by_name = names if kind == "name" else structures.ranks_by_acronym
-        self._names = {} if kind == "id" else by_name
-        self._ids = ids if kind in {"id", "word"} else {}
-
-    def rank_of(self, text: str) -> int:
-        """Return a structure's rank, 0 if there is none.
-
-        Raises
-        ------
-        PictureError
-            Several structures have this name.
-        """
-        ranks = self._names.get(text, [])
-        if len(ranks) > 1:
-            raise PictureError(f"{text!r} is what several structures are called: name them by id")
-        if ranks:
-            return ranks[0]
-        return self._ids.get(text.removesuffix(".0"), 0)
-
-    def hinted(self, text: str) -> str:
-        """Return an unknown name with near ones."""
-        return f"{text}{did_you_mean(text, self._names)}".replace("; did", " (did").replace(
-            "?", "?)"
-        )
 
 
 def _sides(table: Table) -> NDArray[np.int64]:
@@ -281,13 +183,13 @@ def _sides(table: Table) -> NDArray[np.int64]:
     statuses = table.columns.get("status", [None] * len(table))
     sides = np.empty(len(table), dtype=np.int64)
     for row, (value, status) in enumerate(zip(table.columns["hemisphere"], statuses, strict=True)):
-        text = _text(value).lower()
+        text = text_of(value).lower()
         if text not in _SIDES:
             raise PictureError(
                 f"{table.name} has the hemisphere {value!r}: there are left, right and both"
             )
         # A count's row without a hemisphere is of voxels that are in neither.
-        sides[row] = NEITHER if not text and _text(status) == "inside" else _SIDES[text]
+        sides[row] = NEITHER if not text and text_of(status) == "inside" else _SIDES[text]
     return sides
 
 
@@ -297,34 +199,20 @@ def _numbers(table: Table, column: str) -> NDArray[np.float64]:
     for row, value in enumerate(table.columns[column]):
         if not _is_number(value):
             raise PictureError(
-                f"{table.name}, column {column}: {value!r} in row {row + 1} is no number"
+                f"{table.name}, column {column}: {value!r} in row {table.lines[row]} is no "
+                "finite number"
             )
-        found[row] = np.nan if _is_missing(value) else float(value)
+        found[row] = np.nan if is_missing(value) else float(value)
     return found
-
-
-def _is_missing(value: object) -> bool:
-    if isinstance(value, str):
-        return value.strip().lower() in _MISSING
-    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _is_number(value: object) -> bool:
     """Say whether a value is a finite number, or is missing."""
-    if _is_missing(value):
+    if is_missing(value):
         return True
-    if isinstance(value, bool):
+    if isinstance(value, bool) or "_" in str(value):  # which Python takes for a separator
         return False
     try:
         return math.isfinite(float(value))  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return False
-
-
-def _text(value: object) -> str:
-    """Return a value as text: an id that a frame made a float of is a whole number again."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()

@@ -92,14 +92,14 @@ def find_regions(
 
     Notes
     -----
-    The root is neither coloured nor named unless it is asked for: what bears its label is assigned
-    to nothing below it.
+    The root is neither coloured nor named unless it is asked for (by name, or by the depth 0): what
+    bears its label is assigned to nothing below it.
     """
     table = voxels.rank_table
     code = table.cut(depth=depth).rank[: table.size].copy()
     is_coloured = table.is_structure[: table.size].copy()
     if structures is None:
-        is_coloured[_ROOT_RANK] = table.size <= _ROOT_RANK + 1
+        is_coloured[_ROOT_RANK] = depth == 0
     else:
         code = _within(table, code, structures, depth)
         _refuse_empty(voxels, structures)

@@ -6,6 +6,7 @@ at the lower end, or in the middle where values have both signs.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,8 @@ class Scale:
         Whether it goes by the logarithm; what is 0 has a colour of its own then.
     low, high
         The lowest and the highest value that there is.
+    lowest
+        The lowest that has a colour of the map: of a logarithmic scale, above 0.
     has_zeros
         Whether there are zeros, of a logarithmic scale.
     """
@@ -44,6 +47,7 @@ class Scale:
     is_log: bool
     low: float
     high: float
+    lowest: float
     has_zeros: bool = False
 
     @classmethod
@@ -62,23 +66,28 @@ class Scale:
         ------
         PictureError
             Limits the wrong way round, or a logarithm of what is not positive.
+        LookupFailedError
+            There is no such colour map.
         """
         low, high = float(numbers.min()), float(numbers.max())
+        for limit in (vmin, vmax):
+            if limit is not None and not math.isfinite(limit):
+                raise PictureError(f"a colour map ends at a finite value, not at {limit:g}")
         if log:
             return cls._logarithmic(numbers, cmap, vmin, vmax)
         is_diverging = low < 0 < high
-        if is_diverging:
-            limit = max(-low, high)
-            first, last = -limit, limit
-        else:
-            first, last = min(low, 0.0), max(high, 0.0)
+        first, last = min(low, 0.0), max(high, 0.0)
+        if is_diverging:  # 0 is in the middle, whichever end is named
+            one = [abs(limit) for limit in (vmin, vmax) if limit is not None]
+            reach = one[0] if len(one) == 1 and one[0] > 0 else max(-low, high)
+            first, last = -reach, reach
         first = first if vmin is None else vmin
         last = last if vmax is None else vmax
         if first == last and vmin is None and vmax is None:
             last = first + 1
         _refuse_reversed(first, last)
         usual = DIVERGING if is_diverging else SEQUENTIAL
-        return cls(colour_map(cmap or usual), first, last, False, low, high)
+        return cls(colour_map(cmap or usual), first, last, False, low, high, low)
 
     @classmethod
     def _logarithmic(
@@ -91,7 +100,8 @@ class Scale:
         low, high = float(numbers.min()), float(numbers.max())
         if low < 0 or high == 0:
             raise PictureError(f"no logarithms of values from {low:g} to {high:g}: leave out log")
-        first = float(numbers[numbers > 0].min()) if vmin is None else vmin
+        lowest = float(numbers[numbers > 0].min())
+        first = lowest if vmin is None else vmin
         last = high if vmax is None else vmax
         if first == last and vmin is None and vmax is None:
             first /= 10
@@ -99,7 +109,7 @@ class Scale:
             raise PictureError(f"a logarithmic scale begins above 0, not at {first:g}")
         _refuse_reversed(first, last)
         has_zeros = bool((numbers == 0).any())
-        return cls(colour_map(cmap or SEQUENTIAL), first, last, True, low, high, has_zeros)
+        return cls(colour_map(cmap or SEQUENTIAL), first, last, True, low, high, lowest, has_zeros)
 
     @property
     def told(self) -> str:
@@ -109,7 +119,7 @@ class Scale:
     @property
     def extend(self) -> str:
         """Which of the bar's ends stand for values beyond it."""
-        below = self.low < self.vmin and not (self.is_log and self.low == 0)
+        below = self.lowest < self.vmin
         above = self.high > self.vmax
         return {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[below, above]
 

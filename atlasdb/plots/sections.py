@@ -218,8 +218,8 @@ def chosen_positions(
     planes
         Or so many, evenly through the structures (by default through all that has a label).
     structures
-        Without either, the one plane that shows most of these structures; without them, too, the
-        middle of the volume.
+        Without either, the one plane that shows most of these structures (which is looked for in
+        their bounds); without them, too, the middle of the volume.
 
     Raises
     ------
@@ -231,7 +231,10 @@ def chosen_positions(
     if at_um is not None and planes is not None:
         raise PictureError("choose positions or a number of planes, not both")
     if at_um is not None:
-        given = np.atleast_1d(np.asarray(at_um, dtype=np.float64)).ravel().tolist()
+        try:
+            given = np.atleast_1d(np.asarray(at_um, dtype=np.float64)).ravel().tolist()
+        except (TypeError, ValueError) as error:
+            raise PictureError(f"a plane lies at a number of microns, not at {at_um!r}") from error
         if not given:
             raise PictureError("there is no plane to be shown: name a position")
         for position in given:

@@ -217,7 +217,7 @@ class Sheet:
     def _crossing(self) -> tuple[Section, list[NDArray[np.float64]]]:
         """Return a section that the planes cross, and the atlas's outline in its middle, mm.
 
-        One that lies together in the file: a sagittal plane would read all of it.
+        Its lines are whole in the file: a sagittal plane would touch every line of it.
         """
         other = SECTIONS["frontal" if self._section.name == "horizontal" else "horizontal"]
         grid = self.voxels.grid

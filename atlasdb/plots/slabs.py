@@ -6,11 +6,13 @@ unsaid: how many there are, how many are near, and how many of these are not see
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from atlasdb.cells.positions import Positions
 from atlasdb.errors import PictureError, PointsError, did_you_mean, listing
@@ -27,6 +29,8 @@ STRUCTURE, DENSITY = "structure", "density"
 """What colours of cells may mean, beside the values of a column."""
 
 _THICKNESS_UM = 100.0
+_MOST_SQUARES = 8_000_000
+_MOST_KEPT = 5_000_000
 
 
 def reaches(
@@ -49,32 +53,88 @@ def reaches(
 
 
 @dataclass(frozen=True)
+class Squares:
+    """Squares on a plane in which cells are counted.
+
+    Attributes
+    ----------
+    side_um
+        How wide they are.
+    down_um, along_um
+        Their edges, microns; the last ones end with the volume.
+    """
+
+    side_um: float
+    down_um: NDArray[np.float64]
+    along_um: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, slabs: Slabs, side_um: float) -> Squares:
+        """Return squares that cover the volume.
+
+        Raises
+        ------
+        PictureError
+            They are no squares, or too many.
+        """
+        grid, section = slabs.shown.voxels.grid, slabs.section
+        sizes = [grid.extent_um[section.rows], grid.extent_um[section.columns]]
+        if not 0 < side_um <= max(sizes):
+            raise PictureError(
+                f"squares are wider than 0 µm, and no wider than the atlas: {side_um:g}"
+            )
+        numbers = [math.ceil(size / side_um) for size in sizes]
+        if math.prod(numbers) * len(slabs.reaches_um) > _MOST_SQUARES:
+            raise PictureError(
+                f"squares of {side_um:g} µm are {math.prod(numbers):,} on a plane: too many to be "
+                "seen"
+            )
+        edges = [
+            np.minimum(np.arange(number + 1) * side_um, size)
+            for number, size in zip(numbers, sizes, strict=True)
+        ]
+        return cls(side_um, *edges)
+
+    @property
+    def areas_um2(self) -> NDArray[np.float64]:
+        """(down, along) float64."""
+        return np.outer(np.diff(self.down_um), np.diff(self.along_um))
+
+    def count(self, down: NDArray[np.float64], along: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how many points lie in each square, (down, along)."""
+        return np.histogram2d(down, along, bins=[self.down_um, self.along_um])[0]
+
+
+@dataclass(frozen=True)
 class Found:
     """The cells of some slabs.
 
     Attributes
     ----------
     points_um
-        Of each slab (N, 3).
+        Of each slab (N, 3); none where they were counted in squares.
     values
         Of each slab (N,), the column that colours them, as text; None without.
-    total
-        How many cells there are in all.
-    unplaced
-        How many of them have no coordinates.
+    counts
+        Of each slab (down, along), the cells in each square; none where they were kept.
+    total, near, beyond, unplaced
+        How many cells there are in all, how many of them lie in a slab, how many of these lie
+        beyond what is seen of the plane, and how many have no coordinates.
     """
 
     points_um: list[NDArray[np.float64]]
     values: list[NDArray[np.str_]] | None
+    counts: list[NDArray[np.float64]]
     total: int
+    near: int
+    beyond: int
     unplaced: int
 
-    def told(self, reach: str, beyond: int) -> str:
+    def told(self, reach: str) -> str:
         """Return how many cells are seen, for people."""
-        near = sum(map(len, self.points_um))
-        text = f"{near:,} of {self.total:,} cells, {reach}"
-        if beyond:
-            text += f"; {beyond:,} of these lie beyond the picture"
+        text = f"{self.near:,} of {self.total:,} cells, {reach}"
+        if self.beyond:
+            text += f"; {self.beyond:,} of these lie beyond the picture"
         return f"{text}; {self.unplaced:,} have no coordinates" if self.unplaced else text
 
 
@@ -88,81 +148,150 @@ class Slabs:
         The planes.
     reaches_um
         From where to where each goes along the section's axis; the far face is outside.
+    window_mm
+        What is seen of each plane: first row and its end, first column and its end.
     """
 
     shown: Planes
     reaches_um: list[tuple[float, float]]
+    window_mm: tuple[float, float, float, float]
 
     @property
     def told(self) -> str:
         """How near to the planes cells are that are seen, for people."""
-        thickest = max(end - first for first, end in self.reaches_um)
+        farthest = max(
+            max(plane.at_um - first, end - plane.at_um)
+            for plane, (first, end) in zip(self.shown.planes, self.reaches_um, strict=True)
+        )
         plane = "plane" if len(self.reaches_um) == 1 else "planes"
-        return f"{thickest / 2:g} µm from the {plane} at most"
+        return f"{farthest:g} µm from the {plane} at most"
 
     @property
     def section(self) -> Section:
         """Which way they are cut."""
         return self.shown.section
 
-    def collect(self, points: Points, column: str | None) -> Found:
-        """Read a table once and keep what lies in the slabs."""
-        wanted = list(dict.fromkeys([*points.coordinates.columns, *([column] if column else [])]))
-        if column is not None and column not in points.schema.names:
-            raise PointsError(
-                f"{points.name} has no column {column!r}"
-                f"{did_you_mean(column, [*points.schema.names, STRUCTURE, DENSITY])}; cells are "
-                f"coloured by {STRUCTURE}, {DENSITY} or a column: "
-                f"{listing(points.schema.names, limit=20)}"
-            )
+    def collect(self, points: Points, column: str | None, squares: Squares | None) -> Found:
+        """Read a table once: keep what lies in the slabs, or count it in squares.
+
+        Raises
+        ------
+        PointsError
+            The table has no such column, or a coordinate is no number.
+        PictureError
+            More than five million cells are to be kept.
+        """
+        wanted = _wanted(points, column)
         positions = Positions(points.coordinates, self.shown.voxels.grid)
-        kept: list[list[NDArray[np.float64]]] = [[] for _ in self.shown.planes]
-        values: list[list[NDArray[np.str_]]] = [[] for _ in self.shown.planes]
-        total = unplaced = 0
+        slabs = [_Slab(self, number, squares) for number in range(len(self.reaches_um))]
+        total = unplaced = near = beyond = 0
         for block in points.blocks(wanted):
             microns = positions.microns(positions(block))
+            is_placed = np.logical_and.reduce(np.isfinite(microns), axis=1)
             total += len(microns)
-            unplaced += int((~np.isfinite(microns).all(axis=1)).sum())
-            texts = None if column is None else _texts(block.rows.column(column))
-            for number, is_near in enumerate(self._near(microns)):
-                kept[number].append(microns[is_near])
-                if texts is not None:
-                    values[number].append(texts[is_near])
+            unplaced += int((~is_placed).sum())
+            is_near = np.zeros(len(microns), dtype=np.bool_)
+            for slab in slabs:
+                rows = slab.take(microns, is_placed)
+                if column is not None:
+                    slab.values.append(_texts(block.rows.column(column).take(pa.array(rows))))
+                is_near[rows] = True
+            near += int(is_near.sum())
+            beyond += int((is_near & ~self._is_seen(microns)).sum())
+            if squares is None and sum(slab.kept for slab in slabs) > _MOST_KEPT:
+                raise PictureError(
+                    f"over {_MOST_KEPT:,} cells lie in the slab: too many to be drawn as points. "
+                    f"Show a thinner one, or their density (color='{DENSITY}')"
+                )
         return Found(
-            [np.concatenate([np.empty((0, AXES)), *parts]) for parts in kept],
-            None
-            if column is None
-            else [np.concatenate([np.empty(0, np.str_), *parts]) for parts in values],
+            [slab.points for slab in slabs],
+            None if column is None else [slab.texts for slab in slabs],
+            [slab.counts for slab in slabs if slab.counts is not None],
             total,
+            near,
+            beyond,
             unplaced,
         )
 
-    def _near(self, microns: NDArray[np.float64]) -> list[NDArray[np.bool_]]:
-        """Return which points lie in each slab."""
-        along = microns[:, self.section.axis]
-        is_placed = np.isfinite(microns).all(axis=1)
-        return [is_placed & (along >= first) & (along < end) for first, end in self.reaches_um]
+    def _is_seen(self, microns: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which points lie in what is seen of the planes."""
+        top, bottom, left, right = self.window_mm
+        along, down = self.on_page(microns).T
+        seen: NDArray[np.bool_] = (
+            (along >= left) & (along < right) & (down >= top) & (down < bottom)
+        )
+        return seen
 
     def on_page(self, points_um: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return where points lie in the picture, (N, 2): along and down, mm."""
         return points_um[:, [self.section.columns, self.section.rows]] / 1e3
 
-    def beyond(self, found: Found, window_mm: tuple[float, float, float, float]) -> int:
-        """Return how many of the cells lie outside what is seen of the planes."""
-        top, bottom, left, right = window_mm
-        count = 0
-        for points_um in found.points_um:
-            along, down = self.on_page(points_um).T
-            is_seen = (along >= left) & (along < right) & (down >= top) & (down < bottom)
-            count += int((~is_seen).sum())
-        return count
-
-    def volumes_mm3(self, bin_um: float) -> list[float]:
-        """Return the volume over one square of each slab, as far as it is in the atlas's volume."""
+    def depths_um(self) -> list[float]:
+        """Return how thick each slab is, as far as it is in the atlas's volume."""
         length = self.shown.voxels.grid.extent_um[self.section.axis]
-        return [
-            (min(length, end) - max(0.0, first)) * bin_um**2 / 1e9 for first, end in self.reaches_um
-        ]
+        return [min(length, end) - max(0.0, first) for first, end in self.reaches_um]
+
+
+class _Slab:
+    """What is taken of one slab.
+
+    Parameters
+    ----------
+    slabs
+        All slabs.
+    number
+        Which of them it is.
+    squares
+        Where cells are counted; None to keep them.
+    """
+
+    def __init__(self, slabs: Slabs, number: int, squares: Squares | None) -> None:
+        self._section = slabs.section
+        self._first, self._end = slabs.reaches_um[number]
+        self._length = slabs.shown.voxels.grid.extent_um[slabs.section.axis]
+        self._squares = squares
+        self._points: list[NDArray[np.float64]] = [np.empty((0, AXES))]
+        self.values: list[NDArray[np.str_]] = [np.empty(0, np.str_)]
+        self.kept = 0
+        self.counts = None if squares is None else np.zeros(squares.areas_um2.shape)
+
+    def take(self, microns: NDArray[np.float64], is_placed: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Keep or count the points of a block that lie in the slab; return their rows."""
+        along = microns[:, self._section.axis]
+        rows = np.flatnonzero(is_placed & (along >= self._first) & (along < self._end))
+        found = microns[rows]
+        if self._squares is None or self.counts is None:
+            self._points.append(found)
+            self.kept += len(found)
+        else:
+            # Densities are of the atlas's volume: what lies before or behind it is not in it.
+            depth = found[:, self._section.axis]
+            found = found[(depth >= 0) & (depth < self._length)]
+            down, across = found[:, self._section.rows], found[:, self._section.columns]
+            self.counts += self._squares.count(down, across)
+        return rows
+
+    @property
+    def points(self) -> NDArray[np.float64]:
+        """What was kept, (N, 3)."""
+        return np.concatenate(self._points)
+
+    @property
+    def texts(self) -> NDArray[np.str_]:
+        """The values of what was kept, (N,)."""
+        return np.concatenate(self.values)
+
+
+def _wanted(points: Points, column: str | None) -> list[str]:
+    """Return the columns that are read."""
+    if column is not None and column not in points.schema.names:
+        known = [*points.schema.names, STRUCTURE, DENSITY]
+        raise PointsError(
+            f"{points.name} has no column {column!r}{did_you_mean(column, known)}; cells are "
+            f"coloured by {STRUCTURE}, {DENSITY} or a column: "
+            f"{listing(points.schema.names, limit=20)}"
+        )
+    return list(dict.fromkeys([*points.coordinates.columns, *([column] if column else [])]))
 
 
 def _texts(column: Any) -> NDArray[np.str_]:  # noqa: ANN401 (an Arrow array)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Unpack
 
@@ -77,7 +78,8 @@ def plot_slice(
     **look
         ``dark`` (False), ``width_mm`` (120), ``title``, ``outlines``, ``names`` and ``inset``
         (True), ``smooth`` (False: outlines run exactly between voxels), ``mirrored`` (False: axis
-        RL runs from right to left, as in the volume).
+        RL runs from right to left, as in the volume; mirrored, the picture is turned round, so that
+        in sagittal planes anterior is at the right).
 
     Returns
     -------
@@ -88,8 +90,14 @@ def plot_slice(
     ------
     OutsideError
         A plane outside the volume.
-    UnknownStructureError, UnknownDepthError, NoVoxelsError
+    UnknownStructureError, AmbiguousAcronymError, UnknownDepthError, NoVoxelsError
         There is no such structure or depth, or nothing of it in the volume.
+    LookupFailedError
+        There is no such section or reference.
+    PictureError
+        An opacity, a width or a number of planes that cannot be drawn.
+    MissingPackageError
+        matplotlib is not installed.
 
     Examples
     --------
@@ -221,17 +229,34 @@ def zoomed_on(structures: list[Structure] | None, *, zoom: bool) -> list[Structu
 
 
 def voxels_of(atlas: Atlas | AtlasVoxels) -> AtlasVoxels:
-    """Return the voxels of an atlas, however it was opened."""
-    from atlasdb.atlas import Atlas
+    """Return the voxels of an atlas, however it was opened.
 
-    return atlas.voxels if isinstance(atlas, Atlas) else atlas
+    Raises
+    ------
+    TypeError
+        It is no opened atlas.
+    """
+    from atlasdb.atlas import Atlas
+    from atlasdb.voxels import AtlasVoxels
+
+    opened = atlas.voxels if isinstance(atlas, Atlas) else atlas
+    if not isinstance(opened, AtlasVoxels):
+        raise TypeError(
+            f"an atlas is what db.atlas(name) or db.voxels(name) opens, not {type(atlas).__name__}"
+        )
+    return opened
 
 
 def several(structures: Structure | Sequence[Structure] | None) -> list[Structure] | None:
     """Return one structure or several as a list; None for none."""
     if structures is None:
         return None
-    return [structures] if isinstance(structures, str | int) else list(structures) or None
+    if isinstance(structures, str) or not isinstance(structures, Iterable):
+        return [structures]
+    named = list(structures)
+    if not named:
+        raise PictureError("no structure is named: leave structures out to show all")
+    return named
 
 
 def _outlined(regions: Regions) -> NDArray[np.int64]:

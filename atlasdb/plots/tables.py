@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from atlasdb.errors import PictureError, listing
+from atlasdb.errors import PictureError, did_you_mean, listing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    import pyarrow as pa
 
 STRUCTURE, GROUP, VALUE = "structure", "group", "value"
 """What the columns of a dictionary are called."""
 
 _MOST_BYTES = 512 * 1024 * 1024
+_MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 
 
 @dataclass(frozen=True)
@@ -34,13 +39,70 @@ class Table:
         What errors call the table.
     columns
         Names and values: None, texts or numbers.
+    lines
+        Where each row stands, for errors: from 1, in a text file with the line of names.
     """
 
     name: str
     columns: dict[str, list[Any]]
+    lines: list[int]
+
+    @classmethod
+    def of(cls, name: str, columns: dict[str, list[Any]]) -> Table:
+        """Return columns as a table whose rows are counted from 1."""
+        return cls(name, columns, list(range(1, len(next(iter(columns.values()), [])) + 1)))
 
     def __len__(self) -> int:
-        return len(next(iter(self.columns.values()), []))
+        return len(self.lines)
+
+    def taken(self, rows: Sequence[int]) -> Table:
+        """Return some of the rows."""
+        columns = {name: [values[row] for row in rows] for name, values in self.columns.items()}
+        return replace(self, columns=columns, lines=[self.lines[row] for row in rows])
+
+    def need(self, name: str) -> None:
+        """Refuse a column that is not there.
+
+        Raises
+        ------
+        PictureError
+            There is none of this name.
+        """
+        if name not in self.columns:
+            raise PictureError(
+                f"{self.name} has no column {name!r}{did_you_mean(name, self.columns)}; it has "
+                f"{listing(self.columns, limit=20)}"
+            )
+
+
+def is_missing(value: object) -> bool:
+    """Say whether a value is none: NULL, NaN, pandas's NA, or a text that says so.
+
+    Examples
+    --------
+    >>> [is_missing(value) for value in (None, "NA", "", 0, "0", float("nan"))]
+    [True, True, True, False, False, True]
+    """
+    if isinstance(value, str):
+        return value.strip().lower() in _MISSING
+    if isinstance(value, Real):
+        return math.isnan(float(value))
+    return value is None or type(value).__name__ in {"NAType", "NaTType"}
+
+
+def text_of(value: object) -> str:
+    """Return a value as text; an id that a frame made a float of is a whole number again.
+
+    Examples
+    --------
+    >>> text_of(385.0), text_of(None), text_of(" CP ")
+    ('385', '', 'CP')
+    """
+    if not isinstance(value, str) and is_missing(value):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
 
 
 def tabulated(source: Any) -> Table:  # noqa: ANN401 (many kinds)
@@ -61,7 +123,9 @@ def tabulated(source: Any) -> Table:  # noqa: ANN401 (many kinds)
     if isinstance(source, str | Path):
         return _from_file(Path(source))
     if isinstance(source, Mapping):
-        return _from_dictionary(source, "the values")
+        return _from_dictionary(source, "the dictionary")
+    if type(source).__name__ == "Series" and callable(getattr(source, "to_dict", None)):
+        return _from_dictionary(source.to_dict(), "the series")
     if callable(getattr(source, "long", None)):
         source = source.long()
     return _from_frame(source)
@@ -77,9 +141,9 @@ def _from_file(path: Path) -> Table:
         if path.stat().st_size > _MOST_BYTES:
             raise PictureError(f"{path} is too large for a table of structures")
         table = _READERS[ending](path)
-    except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
-        if isinstance(error, PictureError):
-            raise
+    except PictureError:
+        raise
+    except (OSError, ValueError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise PictureError(f"cannot read {path}: {reason}") from error
     if not len(table):
@@ -89,21 +153,28 @@ def _from_file(path: Path) -> Table:
 
 def _from_text(path: Path, delimiter: str) -> Table:
     with path.open(newline="", encoding="utf-8-sig") as stream:
-        lines = list(csv.reader(stream, delimiter=delimiter, strict=True))
-    lines = [line for line in lines if line]
-    if not lines:
-        return Table(str(path), {})
-    names, rows = lines[0], lines[1:]
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise PictureError(f"{path} has several columns called {listing(sorted(twice))}")
-    for number, row in enumerate(rows, start=2):
+        reader = csv.reader(stream, delimiter=delimiter, strict=True)
+        found = [(reader.line_num, row) for row in reader if row]
+    if not found:
+        return Table.of(str(path), {})
+    (_, names), *rows = found
+    _refuse_twice(names, str(path))
+    for line, row in rows:
         if len(row) != len(names):
             raise PictureError(
-                f"{path}, row {number}: {len(row)} values, but there are {len(names)} columns"
+                f"{path}, line {line}: {len(row)} values, but there are {len(names)} columns"
             )
-    columns = {name: [row[position] or None for row in rows] for position, name in enumerate(names)}
-    return Table(str(path), columns)
+    columns = {
+        name: [row[position] or None for _, row in rows] for position, name in enumerate(names)
+    }
+    return Table(str(path), columns, [line for line, _ in rows])
+
+
+def _refuse_twice(names: Sequence[str], of: str) -> None:
+    """Refuse names that are given more than once, of which one would be lost."""
+    twice = {name for name in names if list(names).count(name) > 1}
+    if twice:
+        raise PictureError(f"{of} has several columns called {listing(sorted(twice))}")
 
 
 def _from_csv(path: Path) -> Table:
@@ -115,12 +186,19 @@ def _from_tsv(path: Path) -> Table:
 
 
 def _from_json(path: Path) -> Table:
-    content = json.loads(path.read_text("utf-8"))
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        twice = {name for name in names if names.count(name) > 1} if len(pairs) > 1 else set()
+        if twice:
+            raise PictureError(f"{path} has several values called {listing(sorted(twice))}")
+        return dict(pairs)
+
+    content = json.loads(path.read_text("utf-8"), object_pairs_hook=once)
     if isinstance(content, dict):
         return _from_dictionary(content, str(path))
     if isinstance(content, list) and all(isinstance(row, dict) for row in content):
         names = list(dict.fromkeys(name for row in content for name in row))
-        return Table(str(path), {name: [row.get(name) for row in content] for name in names})
+        return Table.of(str(path), {name: [row.get(name) for row in content] for name in names})
     raise PictureError(f"{path} holds neither a dictionary of values nor a list of rows")
 
 
@@ -129,7 +207,7 @@ def _from_parquet(path: Path) -> Table:
     import pyarrow.parquet as pq
 
     try:
-        return Table(str(path), pq.read_table(path, partitioning=None).to_pydict())
+        return _from_arrow(pq.read_table(path, partitioning=None), str(path))
     except pa.ArrowException as error:
         raise PictureError(f"cannot read {path}: {error}") from error
 
@@ -148,29 +226,39 @@ def _from_dictionary(source: Mapping[Any, Any], name: str) -> Table:
         raise PictureError(f"{name}: there is no value in an empty dictionary")
     nested = [isinstance(value, Mapping) for value in source.values()]
     if not any(nested):
-        return Table(name, {STRUCTURE: list(source), VALUE: list(source.values())})
+        return Table.of(name, {STRUCTURE: list(source), VALUE: list(source.values())})
     if not all(nested):
         raise PictureError(f"{name}: some values are dictionaries and some are not")
     rows = [(group, key, value) for group, of in source.items() for key, value in of.items()]
     groups, structures, values = ([row[position] for row in rows] for position in range(3))
-    return Table(name, {GROUP: groups, STRUCTURE: structures, VALUE: values})
+    return Table.of(name, {GROUP: groups, STRUCTURE: structures, VALUE: values})
 
 
 def _from_frame(source: Any) -> Table:  # noqa: ANN401 (many kinds)
-    """Return a frame of any library that gives Arrow."""
+    """Return a frame of any library that gives Arrow, or a numpy array with named fields."""
+    import numpy as np
     import pyarrow as pa
 
     try:
+        if isinstance(source, np.ndarray) and source.dtype.names:
+            source = {name: source[name] for name in source.dtype.names}
         if type(source).__module__.partition(".")[0] == "pandas":
+            if source.index.name is not None or source.index.nlevels > 1:
+                source = source.reset_index()
             found = pa.Table.from_pandas(source, preserve_index=False)
         else:
             found = source if isinstance(source, pa.Table) else pa.table(source)
-    except (pa.ArrowException, TypeError, ValueError) as error:
+    except (pa.ArrowException, AttributeError, TypeError, ValueError) as error:
         raise PictureError(
-            f"values are a dictionary, a file, a table of counts or a frame, not "
-            f"{type(source).__name__}"
+            f"values are a dictionary, a file, a table of counts or a frame; "
+            f"{type(source).__name__} cannot be read as one: {error}"
         ) from error
-    table = Table("the table", found.to_pydict())
+    table = _from_arrow(found, "the table")
     if not len(table):
         raise PictureError("the table holds no values")
     return table
+
+
+def _from_arrow(found: pa.Table, name: str) -> Table:
+    _refuse_twice(found.column_names, name)
+    return Table.of(name, found.to_pydict())

@@ -1,8 +1,7 @@
 """The hierarchy as a picture: each structure as large as its volume, or as what was counted in it.
 
-The one idea: structures are in depth-first order, so that each begins where the parts of its parent
-before it end. A place between 0 and 1 and a depth are all there is to it; a sunburst bends the
-places round a circle, an icicle lays them down a page.
+The one idea: a sunburst bends the places of a partition round a circle, an icicle lays them down a
+page.
 """
 
 from __future__ import annotations
@@ -14,24 +13,24 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 import numpy as np
 
 from atlasdb.errors import NoVoxelsError, PictureError
-from atlasdb.plots.looks import PageWords, page_look
+from atlasdb.plots.looks import TALLEST_MM, NamedWords, named_look
 from atlasdb.plots.naming import POINT_MM
 from atlasdb.plots.page import Page
+from atlasdb.plots.partition import parts_of, sizes_of, volumes_mm3
 from atlasdb.plots.picture import Picture
-from atlasdb.plots.reading import read_values
+from atlasdb.plots.reading import read_values, refuse_without_values
 from atlasdb.plots.slices import voxels_of
 from atlasdb.plots.style import ink_on, literal, need_matplotlib, own_settings, text_extent
-from atlasdb.plots.values import BOTH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
 
     from atlasdb.atlas import Atlas
-    from atlasdb.plots.looks import PageLook
-    from atlasdb.plots.values import Aggregate, Values
+    from atlasdb.plots.looks import NamedLook
+    from atlasdb.plots.partition import Part
+    from atlasdb.plots.values import Aggregate
     from atlasdb.structures import StructureTable
     from atlasdb.voxels import AtlasVoxels
     from atlasdb.voxels.ranks import Structure
@@ -44,7 +43,7 @@ _HEAD = 9.0
 _EDGE = 3.0
 _MARGIN = 0.35
 _LEVEL_MM = 2.5
-_TOLERANCE = 1e-9
+_TALL = 1.2
 
 
 def plot_tree(
@@ -58,7 +57,7 @@ def plot_tree(
     where: Mapping[str, object] | None = None,
     aggregate: Aggregate | None = None,
     label: str | None = None,
-    **look: Unpack[PageWords],
+    **look: Unpack[NamedWords],
 ) -> Picture:
     """Draw the hierarchy, in the atlas's colours, as parts of a whole.
 
@@ -72,7 +71,7 @@ def plot_tree(
     structure
         The structure in the middle; the root by default.
     depth
-        How many steps below it are shown; all by default.
+        Show structures as far as that many steps from the root; all by default.
     style
         'sunburst' (rings) or 'icicle' (columns, with more room for names).
     column, where, aggregate
@@ -92,7 +91,13 @@ def plot_tree(
     ------
     PictureError
         Values that are negative, or no parts of a whole: children that sum to more than their
-        parent.
+        parent; or a table that cannot be understood.
+    UnknownStructureError, UnknownDepthError
+        There is no such thing.
+    NoVoxelsError
+        The structure in the middle has no size.
+    MissingPackageError
+        matplotlib is not installed.
 
     Examples
     --------
@@ -107,16 +112,16 @@ def plot_tree(
     if style not in STYLES:
         raise PictureError(f"a tree is drawn as {' or '.join(STYLES)}, not {style!r}")
     rank = 1 if structure is None else int(voxels.rank_table.ranks_of(structure)[0])
+    if depth is not None:
+        voxels.rank_table.checked_depth(depth)
     if values is None:
+        refuse_without_values(column=column, where=where, aggregate=aggregate)
         sizes, told, elsewhere = volumes_mm3(voxels)[0], "volume (mm³)", ""
     else:
         given = read_values(values, voxels, column=column, where=where).single(aggregate)
-        sizes, told, elsewhere = (
-            _sizes(given),
-            given.unit,
-            given.told_of_nowhere(are_folded=aggregate is not None),
-        )
-    parts = list(_parts(voxels.structures, sizes, rank, depth))
+        sizes, told = sizes_of(given), given.unit
+        elsewhere = given.told_of_nowhere(are_folded=aggregate is not None)
+    parts = list(parts_of(voxels.structures, sizes, rank, depth))
     if not parts:
         acronym = voxels.structures.acronyms[rank - 1]
         raise NoVoxelsError(f"{acronym} of {voxels.name} has nothing to be shown by {told}")
@@ -125,105 +130,30 @@ def plot_tree(
         f"{acronym} of {voxels.name} by {label or told}: {len(parts)} "
         f"structure{'' if len(parts) == 1 else 's'}, {sizes[rank - 1]:.10g} in all{elsewhere}"
     )
-    tree = _Tree(parts, voxels.structures, page_look(look), style)
+    tree = _Tree(parts, voxels.structures, named_look(look), style)
     heading = f"{acronym} by {label or told}"
     return Picture(tree.draw(heading, str(voxels.name)), caption)
 
 
-def volumes_mm3(voxels: AtlasVoxels) -> NDArray[np.float64]:
-    """Return the volumes of structures, (3, n) mm³: of both hemispheres, the left, the right."""
-    n = len(voxels.structures)
-    found = voxels.statistics()["volume_mm3"].to_numpy().reshape(n, 3).T
-    return np.asarray(found, dtype=np.float64)
-
-
-def _sizes(values: Values) -> NDArray[np.float64]:
-    """Return each structure's size: its own row, or else the sum of its children's.
-
-    Raises
-    ------
-    PictureError
-        A negative value, or children that are more than their parent.
-    """
-    hierarchy = values.structures.hierarchy
-    n = len(hierarchy)
-    if (values.numbers < 0).any():
-        raise PictureError(f"{values.source} has negative values: they are no parts of a whole")
-    own, direct = np.full(n, np.nan), np.zeros(n)
-    is_both = values.sides == BOTH
-    for of_both in (True, False):
-        chosen = (is_both == of_both) & ~np.isnan(values.numbers)
-        for is_direct in (False, True):
-            rows = chosen & (values.is_direct == is_direct)
-            index = values.ranks[rows] - 1
-            sums = np.bincount(index, weights=values.numbers[rows], minlength=n)
-            given = np.bincount(index, minlength=n) > 0
-            target = direct if is_direct else own
-            target[given] = sums[given]
-    sizes = np.zeros(n)
-    of_children = np.zeros(n + 1)
-    for rank in range(n, 0, -1):
-        parts = of_children[rank] + direct[rank - 1]
-        size = parts if np.isnan(own[rank - 1]) else own[rank - 1]
-        if parts > size * (1 + _TOLERANCE) + _TOLERANCE:
-            raise PictureError(
-                f"{values.source}: the structures in {values.structures.acronyms[rank - 1]} sum to "
-                f"{parts:g}, which is more than its own {size:g}: {values.column} does not add up"
-            )
-        sizes[rank - 1] = size
-        of_children[hierarchy.parent_rank[rank - 1]] += size
-    return sizes
-
-
 @dataclass(frozen=True)
-class Part:
-    """A structure's place in a tree.
+class _Tree:
+    """Parts, ready to be drawn.
 
     Attributes
     ----------
-    rank
-        The structure.
-    level
-        Steps below the structure in the middle.
-    first, last
-        From where to where it reaches, as parts of the whole.
+    parts
+        The parts, in depth-first order.
+    structures
+        The atlas's structures.
+    look
+        How it looks.
+    style
+        One of `STYLES`.
     """
-
-    rank: int
-    level: int
-    first: float
-    last: float
-
-
-def _parts(
-    structures: StructureTable, sizes: NDArray[np.float64], top: int, depth: int | None
-) -> Iterator[Part]:
-    """Yield the structures that have a size, in depth-first order."""
-    hierarchy = structures.hierarchy
-    whole = float(sizes[top - 1])
-    if whole <= 0:
-        return
-    level_of_top = int(hierarchy.depth[top - 1])
-    free = {top: 0.0}
-    for rank in range(top, int(hierarchy.last_rank[top - 1]) + 1):
-        level = int(hierarchy.depth[rank - 1]) - level_of_top
-        parent = int(hierarchy.parent_rank[rank - 1])
-        first = 0.0 if rank == top else free[parent]
-        last = first + float(sizes[rank - 1]) / whole
-        free[rank] = first
-        if rank != top:
-            free[parent] = last
-        if last > first and (depth is None or level <= depth):
-            yield Part(rank, level, first, last)
-
-
-@dataclass(frozen=True)
-class _Tree:
-    """Parts, ready to be drawn."""
 
     parts: list[Part]
     structures: StructureTable
-    look: PageLook
+    look: NamedLook
     style: str
 
     def draw(self, heading: str, below: str) -> Any:  # noqa: ANN401 (matplotlib's)
@@ -235,10 +165,13 @@ class _Tree:
                 raise PictureError(
                     f"{levels} levels do not fit on {self.look.width_mm:g} mm: show fewer (depth)"
                 )
-            high = wide if self.style == "sunburst" else min(wide * 1.2, 225.0)
+            tallest = TALLEST_MM - _HEAD - _EDGE
+            high = min(wide if self.style == "sunburst" else wide * _TALL, tallest)
             page = Page.new(self.look.width_mm, _HEAD + high + _EDGE, self.look.theme)
             page.heading(self.look.title or heading, below, _EDGE, self.look.theme)
-            axes = page.axes(_HEAD, _EDGE, high, wide)
+            if self.style == "sunburst":
+                wide = high
+            axes = page.axes(_HEAD, (self.look.width_mm - wide) / 2, high, wide)
             axes.set_axis_off()
             axes.set_gid("tree")
             if self.style == "sunburst":

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from atlasdb.errors import LookupFailedError, PictureError, did_you_mean, listing
-from atlasdb.plots.tables import GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,12 +56,16 @@ class Values:
         The atlas's structures.
     column
         What the values are called there.
+    is_count
+        Whether the table is one of counts, in which a row that is left out says 0.
     ranks
         int64, the structures.
     is_direct
         bool, whether a value is of a structure's own label only, and not of what lies below.
     sides
         int64, `BOTH`, or the hemispheres of `atlasdb.runs`.
+    by
+        The column that holds groups; empty without any.
     groups
         The group of each entry, as text; empty texts without any.
     numbers
@@ -71,7 +74,8 @@ class Values:
         The sum of what is in no structure, by group: outside, in the background, in unknown labels;
         where values add up.
     direct
-        float64, the same for a structure's own label, where the table has it; else None.
+        float64, what is in a row's structure and in no row below it, where the table says so; else
+        None.
     others
         The table's other columns, by name, as text: what tells repeated rows apart.
     """
@@ -79,9 +83,11 @@ class Values:
     source: str
     structures: StructureTable
     column: str
+    is_count: bool
     ranks: NDArray[np.int64]
     is_direct: NDArray[np.bool_]
     sides: NDArray[np.int64]
+    by: str
     groups: NDArray[np.str_]
     numbers: NDArray[np.float64]
     nowhere: Mapping[str, float]
@@ -97,6 +103,11 @@ class Values:
     def group_names(self) -> list[str]:
         """The groups, in the order in which they come."""
         return list(dict.fromkeys(self.groups.tolist()))
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the column is one of atlasdb's own, so that it is known what it means."""
+        return self.column in _UNITS
 
     @property
     def is_additive(self) -> bool:
@@ -115,7 +126,7 @@ class Values:
         """
         total = sum(n for group, n in self.nowhere.items() if not groups or group in groups)
         folded = ", all rows together" if are_folded else ""
-        return f"; {total:.10g} more in no structure{folded}" if total > 0 else ""
+        return f"; {total:.10g} more in no structure of the table{folded}" if total > 0 else ""
 
     def of_group(self, group: str) -> Values:
         """Return the entries of one group.
@@ -124,8 +135,12 @@ class Values:
         ------
         LookupFailedError
             There is none of this name.
+        PictureError
+            There are no groups at all.
         """
         if group not in self.group_names:
+            if not self.by:
+                raise PictureError(f"which column of {self.source} holds {group!r}? name it (by)")
             raise LookupFailedError(
                 f"{self.source} has no group {group!r}{did_you_mean(group, self.group_names)}; it "
                 f"has {listing(self.group_names)}"
@@ -145,68 +160,99 @@ class Values:
             others={name: texts[is_kept] for name, texts in self.others.items()},
         )
 
-    def single(self, aggregate: Aggregate | None = None, *, way_out: str = "") -> Values:
+    @property
+    def contexts(self) -> NDArray[np.int64]:
+        """int64, what tells repeated rows apart (groups and other columns), as numbers from 0."""
+        texts = [self.groups, *self.others.values()]
+        numbers = [np.unique(column, return_inverse=True)[1] for column in texts]
+        rows = np.stack(numbers, axis=1)
+        return np.unique(rows, axis=0, return_inverse=True)[1].ravel().astype(np.int64)
+
+    def single(self, aggregate: Aggregate | None = None, *, way_out: str | None = None) -> Values:
         """Return one entry for each structure and hemisphere.
 
         Parameters
         ----------
-        way_out
-            What else the caller can do about repeated rows, for the error.
         aggregate
             What is made of several: 'mean', 'median' or 'sum' of those that are not missing. By
-            default they are an error.
+            default they are an error. Rows that a table of counts leaves out count as 0.
+        way_out
+            What the caller can do about repeated rows, for the error.
 
         Raises
         ------
         PictureError
-            Several rows for one structure, and no word about them.
+            Several rows for one structure, or several groups, and no word about them.
         """
         checked_aggregate(aggregate)
         keys = np.stack([self.ranks, self.is_direct, self.sides], axis=1)
         distinct, first, index, counts = np.unique(
             keys, axis=0, return_index=True, return_inverse=True, return_counts=True
         )
-        if not (counts > 1).any():
-            return self
+        index = index.ravel()
         if aggregate is None:
-            self._refuse_repeated(int(np.argmax(counts)), index.ravel(), counts, way_out)
+            if (counts > 1).any():
+                self._refuse_repeated(int(np.argmax(counts)), index, counts, way_out)
+            if len(self.group_names) > 1:
+                raise PictureError(
+                    f"{self.source} has the groups {listing(self.group_names)}: show one on each "
+                    f"hemisphere (left, right){way_out or _FOLD}"
+                )
+            return self
+        size = len(distinct)
+        rows = len(np.unique(self.contexts)) if self.is_count and self.is_additive else 0
         order = np.argsort(first)
         folded = self.where(np.isin(np.arange(len(index)), first))
-        numbers = _folded(self.numbers, index.ravel(), len(distinct), str(aggregate))[order]
+        numbers = _folded(self.numbers, index, size, aggregate, rows)[order]
         direct = self.direct
         if direct is not None:
-            direct = _folded(direct, index.ravel(), len(distinct), str(aggregate))[order]
-        return replace(folded, numbers=numbers, direct=direct)
+            direct = _folded(direct, index, size, aggregate, rows)[order]
+        groups = np.full(len(order), "", dtype=self.groups.dtype)
+        others = {name: np.full(len(order), "") for name in self.others}
+        return replace(folded, numbers=numbers, direct=direct, groups=groups, others=others)
 
     def _refuse_repeated(
-        self, worst: int, index: NDArray[np.int64], counts: NDArray[np.int64], way_out: str
+        self, worst: int, index: NDArray[np.int64], counts: NDArray[np.int64], way_out: str | None
     ) -> None:
         rows = np.flatnonzero(index == worst)
         differ = [name for name, texts in self.others.items() if len(set(texts[rows].tolist())) > 1]
         if len(set(self.groups[rows].tolist())) > 1:
-            differ = [GROUP, *differ]
+            differ = [self.by, *differ]
         told = f", which differ in {listing(differ)}" if differ else ""
         raise PictureError(
             f"{self.source} has {counts[worst]} rows for "
             f"{self.structures.acronyms[self.ranks[rows[0]] - 1]}{told}: choose some of them by a "
-            "column's value (where), or say what is made of them (aggregate: mean, median or sum)"
-            f"{way_out}"
+            f"column's value (where){way_out or _FOLD}"
         )
 
 
+_FOLD = ", or say what is made of them (aggregate: mean, median or sum)"
+
+
 def _folded(
-    numbers: NDArray[np.float64], index: NDArray[np.int64], size: int, aggregate: str
+    numbers: NDArray[np.float64],
+    index: NDArray[np.int64],
+    size: int,
+    aggregate: Aggregate,
+    rows: int,
 ) -> NDArray[np.float64]:
-    """Return the numbers of each group as one; those that are missing do not count."""
+    """Return the numbers of each place as one; those that are missing do not count.
+
+    Parameters
+    ----------
+    rows
+        How many there should be at each place: as many zeros are added as are left out.
+    """
     found = np.full(size, np.nan)
     fold = AGGREGATES[aggregate]
     order = np.argsort(index, kind="stable")
     bounds = np.searchsorted(index[order], np.arange(size + 1))
-    for group in range(size):
-        given = numbers[order[bounds[group] : bounds[group + 1]]]
+    for place in range(size):
+        given = numbers[order[bounds[place] : bounds[place + 1]]]
+        given = np.concatenate([given, np.zeros(max(rows - len(given), 0))])
         given = given[~np.isnan(given)]
         if given.size:
-            found[group] = fold(given)
+            found[place] = fold(given)
     return found
 
 
