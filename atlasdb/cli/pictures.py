@@ -153,7 +153,7 @@ def positions(at_um: tuple[float, ...], planes: int | None) -> dict[str, Any]:
     return {"at_um": list(at_um) or None, "planes": planes}
 
 
-def refuse_form(output: str) -> str:
+def checked_form(output: str) -> str:
     """Return the format that a file's name asks for, before anything is drawn."""
     from atlasdb.plots.picture import format_of
 
@@ -162,7 +162,7 @@ def refuse_form(output: str) -> str:
 
 def write_picture(picture: Picture, output: str, dpi: float) -> None:
     """Write a picture, and say what is seen."""
-    form = refuse_form(output)
+    form = checked_form(output)
     with saving(output) as stream:
         picture.write(stream, form, dpi=dpi)
     click.echo(f"wrote {output}: {picture.caption}")

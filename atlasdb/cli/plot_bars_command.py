@@ -9,9 +9,9 @@ import click
 from atlasdb.cli.counts import structures_named
 from atlasdb.cli.options import atlas_argument, depth_option, home_option
 from atlasdb.cli.pictures import (
+    checked_form,
     conditions,
     picture_options,
-    refuse_form,
     structures_option,
     value_options,
     write_picture,
@@ -62,7 +62,7 @@ def command(
     """  # noqa: D301 (click's mark for a block that is not rewrapped)
     from atlasdb.plots import plot_bars
 
-    refuse_form(output)
+    checked_form(output)
     voxels = db.voxels(atlas)
     picture = plot_bars(
         voxels,

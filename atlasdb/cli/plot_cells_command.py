@@ -19,11 +19,11 @@ from atlasdb.cli.options import (
     voxels_option,
 )
 from atlasdb.cli.pictures import (
+    checked_form,
     colour_options,
     picture_options,
     plane_options,
     positions,
-    refuse_form,
     structures_option,
     write_picture,
 )
@@ -107,7 +107,7 @@ def command(
     """  # noqa: D301 (click's mark for a block that is not rewrapped)
     from atlasdb.plots import plot_cells
 
-    refuse_form(output)
+    checked_form(output)
     points = opened_points(files, columns, unit, orientation, space)
     voxels = db.voxels(atlas)
     picture = plot_cells(

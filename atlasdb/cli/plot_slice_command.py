@@ -9,10 +9,10 @@ import click
 from atlasdb.cli.counts import structures_named
 from atlasdb.cli.options import atlas_argument, depth_option, home_option
 from atlasdb.cli.pictures import (
+    checked_form,
     picture_options,
     plane_options,
     positions,
-    refuse_form,
     structures_option,
     write_picture,
 )
@@ -57,7 +57,7 @@ def command(
     """  # noqa: D301 (click's mark for a block that is not rewrapped)
     from atlasdb.plots import plot_slice
 
-    refuse_form(output)
+    checked_form(output)
     voxels = db.voxels(atlas)
     picture = plot_slice(
         voxels,

@@ -13,9 +13,9 @@ from atlasdb.cli.options import (
     optional_structure_argument,
 )
 from atlasdb.cli.pictures import (
+    checked_form,
     conditions,
     picture_options,
-    refuse_form,
     value_options,
     write_picture,
 )
@@ -60,7 +60,7 @@ def command(
     """  # noqa: D301 (click's mark for a block that is not rewrapped)
     from atlasdb.plots import plot_tree
 
-    refuse_form(output)
+    checked_form(output)
     voxels = db.voxels(atlas)
     named = [] if structure is None else db.structure_ids(str(voxels.name), [structure])
     picture = plot_tree(

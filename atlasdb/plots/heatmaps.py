@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from atlasdb.atlas import Atlas
     from atlasdb.plots.looks import Look
-    from atlasdb.plots.slices import Planes, Positions
+    from atlasdb.plots.slices import PlanePositions, Planes
     from atlasdb.plots.style import Theme
     from atlasdb.plots.values import Aggregate, Values
     from atlasdb.voxels import AtlasVoxels
@@ -42,7 +42,7 @@ def plot_heatmap(
     values: Any,  # noqa: ANN401 (many kinds)
     section: str = "frontal",
     *,
-    at_um: Positions = None,
+    at_um: PlanePositions = None,
     planes: int | None = None,
     structures: Structure | Sequence[Structure] | None = None,
     zoom: bool = False,
@@ -134,6 +134,7 @@ def plot_heatmap(
     """
     need_matplotlib()
     voxels = voxels_of(atlas)
+    style = look_of(look)
     given = read_values(values, voxels, column=column, by=by, where=where)
     lost = 0
     if depth is not None:
@@ -142,11 +143,16 @@ def plot_heatmap(
     scale = Scale.of(_seen(painted, voxels), cmap=cmap, vmin=vmin, vmax=vmax, log=log)
     named = several(structures)
     shown = read_planes(
-        voxels, section, at_um=at_um, planes=planes, structures=named, reference=reference
+        voxels,
+        section,
+        at_um=at_um,
+        planes=planes,
+        structures=named,
+        reference=reference,
+        flat=style.theme.flat,
     )
     window = window_on(voxels, shown.section, zoomed_on(named, zoom=zoom))
     halves = None if left is None and right is None else (left or "no value", right or "no value")
-    style = look_of(look)
     views = _Colouring(painted, scale, opacity, style).views(shown)
     legend = _legend(scale, views, label or given.unit, style.theme)
     sheet = Sheet(voxels, views, style, window, legend, halves, line=style.theme.faint)

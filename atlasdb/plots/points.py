@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from atlasdb.plots.looks import Look
     from atlasdb.plots.regions import Regions
     from atlasdb.plots.slabs import Found
-    from atlasdb.plots.slices import Positions as AtUm
+    from atlasdb.plots.slices import PlanePositions
     from atlasdb.plots.style import Theme
     from atlasdb.voxels import AtlasVoxels
     from atlasdb.voxels.ranks import Structure
@@ -48,7 +48,7 @@ def plot_cells(
     cells: Any,  # noqa: ANN401 (many kinds)
     section: str = "frontal",
     *,
-    at_um: AtUm = None,
+    at_um: PlanePositions = None,
     planes: int | None = None,
     thickness_um: float | None = None,
     color: str = STRUCTURE,
@@ -122,12 +122,18 @@ def plot_cells(
     """
     need_matplotlib()
     voxels = voxels_of(atlas)
+    style = look_of(look)
     named = several(structures)
     regions = find_regions(voxels, structures=named, depth=depth)
     shown = read_planes(
-        voxels, section, at_um=at_um, planes=planes, structures=named, reference=reference
+        voxels,
+        section,
+        at_um=at_um,
+        planes=planes,
+        structures=named,
+        reference=reference,
+        flat=style.theme.flat,
     )
-    style = look_of(look)
     window = window_on(voxels, shown.section, zoomed_on(named, zoom=zoom))
     slabs = Slabs(shown, reaches(shown, thickness_um, planes), window)
     squares = Squares.of(slabs, bin_um) if color == DENSITY else None

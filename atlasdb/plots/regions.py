@@ -148,7 +148,7 @@ def _refuse_empty(voxels: AtlasVoxels, structures: Sequence[Structure]) -> None:
         raise NoVoxelsError(f"{listing(structures)} of {voxels.name} has no voxels to be shown")
 
 
-def painted(
+def blended(
     rgb: NDArray[np.float64],
     opacity: NDArray[np.float64],
     grey: NDArray[np.float64],
@@ -178,7 +178,7 @@ def painted(
     Examples
     --------
     >>> one = np.ones((1, 1))
-    >>> painted(one[..., None] * [1, 0, 0], one / 2, one, np.zeros(3), one > 0).tolist()
+    >>> blended(one[..., None] * [1, 0, 0], one / 2, one, np.zeros(3), one > 0).tolist()
     [[[255, 128, 128]]]
     """
     over = opacity[..., None]

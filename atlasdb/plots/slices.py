@@ -28,12 +28,11 @@ if TYPE_CHECKING:
     from atlasdb.voxels import AtlasVoxels
     from atlasdb.voxels.ranks import Structure
 
-Positions = float | list[float] | tuple[float, ...] | None
+PlanePositions = float | list[float] | tuple[float, ...] | None
 
 NO_REFERENCE = "none"
 """The name by which no reference is asked for."""
 
-_FLAT_GREY = 0.85
 _MARGIN = 0.08
 
 
@@ -41,7 +40,7 @@ def plot_slice(
     atlas: Atlas | AtlasVoxels,
     section: str = "frontal",
     *,
-    at_um: Positions = None,
+    at_um: PlanePositions = None,
     planes: int | None = None,
     structures: Structure | Sequence[Structure] | None = None,
     depth: int | None = None,
@@ -110,14 +109,21 @@ def plot_slice(
     """
     need_matplotlib()
     voxels = voxels_of(atlas)
+    style = look_of(look)
     named = several(structures)
     regions = find_regions(voxels, structures=named, depth=depth)
     shown = read_planes(
-        voxels, section, at_um=at_um, planes=planes, structures=named, reference=reference
+        voxels,
+        section,
+        at_um=at_um,
+        planes=planes,
+        structures=named,
+        reference=reference,
+        flat=style.theme.flat,
     )
     rgba = regions.rgba(opacity)
     window = window_on(voxels, shown.section, zoomed_on(named, zoom=zoom))
-    sheet = Sheet(voxels, shown.views(regions, rgba), look_of(look), window)
+    sheet = Sheet(voxels, shown.views(regions, rgba), style, window)
     figure = sheet.draw()
     return Picture(figure, shown.caption(_told(sheet, regions)))
 
@@ -180,19 +186,28 @@ def read_planes(
     voxels: AtlasVoxels,
     section: str,
     *,
-    at_um: Positions,
+    at_um: PlanePositions,
     planes: int | None,
     structures: Sequence[Structure] | None,
     reference: str | None,
+    flat: float,
 ) -> Planes:
-    """Read the planes that are asked for; see `plot_slice`."""
+    """Read the planes that are asked for; see `plot_slice`.
+
+    Parameters
+    ----------
+    voxels, section, at_um, planes, structures, reference
+        As there.
+    flat
+        The level of grey without a reference.
+    """
     way = section_named(section)
     positions = chosen_positions(voxels, way, at_um=at_um, planes=planes, structures=structures)
     if reference is None and "reference" in voxels.kinds:
         reference = "reference"
     kind = None if reference in {None, NO_REFERENCE} else reference
     found = [read_plane(voxels, way, position, reference=kind) for position in positions]
-    greys = grey_levels([p.grey for p in found], [p.ranks > 0 for p in found], _FLAT_GREY)
+    greys = grey_levels([p.grey for p in found], [p.ranks > 0 for p in found], flat)
     return Planes(voxels, way, found, greys)
 
 

@@ -59,8 +59,14 @@ class Theme:
         The colour of what is there for orientation only.
     missing
         The colour of structures without a value.
+    flat
+        The level of grey where there is no reference, 0 to 1.
     name_sizes_pt
         Sizes that acronyms may have, largest first.
+    title_pt, text_pt, small_pt
+        The sizes of headings, of other texts, and of numbers.
+    outline_pt
+        The width of outlines.
     """
 
     page: str = "#ffffff"
@@ -68,6 +74,7 @@ class Theme:
     line: str = "#1a1a1a"
     faint: str = "#8c8c8c"
     missing: str = "#e3e3e3"
+    flat: float = 0.85
     name_sizes_pt: tuple[float, ...] = (8.0, 7.0, 6.0, SMALLEST_PT)
     title_pt: float = 8.0
     text_pt: float = 7.0
@@ -76,7 +83,9 @@ class Theme:
 
 
 LIGHT = Theme()
-DARK = Theme(page="#000000", ink="#f2f2f2", line="#c8c8c8", faint="#9a9a9a", missing="#3c3c3c")
+DARK = Theme(
+    page="#000000", ink="#f2f2f2", line="#c8c8c8", faint="#9a9a9a", missing="#3c3c3c", flat=0.3
+)
 
 
 def theme_of(*, dark: bool) -> Theme:

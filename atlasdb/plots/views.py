@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from atlasdb.plots.regions import painted
+from atlasdb.plots.regions import blended
 from atlasdb.plots.style import page_rgb
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class View:
     def image(self, theme: Theme) -> NDArray[np.uint8]:
         """Return the plane as (rows, columns, 3): colours over the reference, on the page."""
         rgba = self.rgba[self.keys]
-        return painted(rgba[..., :3], rgba[..., 3], self.grey, page_rgb(theme), self.keys > 0)
+        return blended(rgba[..., :3], rgba[..., 3], self.grey, page_rgb(theme), self.keys > 0)
 
     def grey_image(self) -> NDArray[np.uint8]:
         """Return the reference as (rows, columns, 3), gone on with beyond the brain's border."""
