@@ -456,6 +456,9 @@ def test_what_a_count_leaves_out_is_zero(full: atlasdb.Database, voxels: AtlasVo
         means[name] = as_dict(read_values(rows, voxels).single("mean"))
     for acronym, mean in means["nonzero"].items():
         assert mean == means["all"][acronym]
+    # A column that somebody has added is no group.
+    added = table.append_column("note", pa.array([str(n) for n in range(table.num_rows)]))
+    assert as_dict(read_values(added, voxels).single("mean")) == means["all"]
     # Of values that are no counts, only those that are there matter.
     found = read_values({"a": {"CP": 1, "TH": 3}, "b": {"CP": 2}}, voxels).single("mean")
     assert as_dict(found) == {"CP": 1.5, "TH": 3}
@@ -506,3 +509,37 @@ def test_nested_structures_of_a_count(full: atlasdb.Database, voxels: AtlasVoxel
     assert shown["CP"] == rows["CP"]["cells"]
     for acronym in ("CH", "CTX", "VISp5", "STR", "PAL"):
         assert shown[acronym] == rows["CH"]["cells"] - rows["CP"]["cells"]
+
+
+def test_brainmapper_s_summary(full: atlasdb.Database, voxels: AtlasVoxels, tmp_path: Path) -> None:
+    """Its counts are of own labels: cut at a depth they are those of a count there."""
+    from atlasdb.cells import frames
+    from atlasdb.cells.columns import Stated
+    from atlasdb.plots.cutting import cut_at
+
+    chance = np.random.default_rng(3)
+    points = chance.uniform(0, 1, (3000, 3)) * voxels.grid.extent_um
+    opened = frames.read(points, Stated(None, "um", None, None)).points
+    summary = full.count_table(opened, ATLAS).brainmapper()
+    found = read_values(summary, voxels)
+    assert found.is_direct.all()
+    assert found.unit == "cells"
+    rows = full.count_cells(points, ATLAS, unit="um", depth=3, hemispheres="together")
+    values, lost = cut_at(found, voxels.rank_table, 3)
+    assert lost == 0
+    acronyms = voxels.structures.acronyms
+    counts = {
+        acronyms[rank - 1] + (" (unassigned)" if is_direct else ""): number
+        for rank, is_direct, number in zip(
+            values.ranks.tolist(), values.is_direct.tolist(), values.numbers.tolist(), strict=True
+        )
+        if number
+    }
+    leaves = {a.removesuffix(" (unassigned)"): n for a, n in counts.items()}
+    expected = {
+        row["acronym"].removesuffix(" (unassigned)"): row["cells"]
+        for row in rows
+        if row["status"] == "inside" and row["cells"]
+    }
+    assert leaves == expected
+    assert sum(found.nowhere.values()) == sum(r["cells"] for r in rows if r["status"] != "inside")

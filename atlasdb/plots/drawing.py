@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from atlasdb.plots.style import Theme
     from atlasdb.plots.views import View
 
+_FULL = 5.0  # millimetres on paper for one of the atlas, from which outlines have their full width
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -218,7 +220,7 @@ class _Shapes:
             LineCollection(
                 lines,
                 colors=self._drawing.line or theme.line,
-                linewidths=theme.outline_pt,
+                linewidths=theme.outline_pt * min(max(self._drawing.scale / _FULL, 0.3), 1.0),
                 capstyle="round",
                 joinstyle="round",
                 zorder=2,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from atlasdb.plots.tables import Table
     from atlasdb.voxels import AtlasVoxels
 
+_SUMMARY = frozenset({"structure_name", "left_cell_count", "right_cell_count", "total_cells"})
 _SIDES = {"left": LEFT, "right": RIGHT, "both": BOTH, "": BOTH}
 
 
@@ -46,7 +47,8 @@ def read_values(
     voxels
         The atlas that the structures are of.
     column
-        Which column holds the values; by default ``cells``, or the only one with numbers.
+        Which column holds the values; by default ``cells``, of brainmapper's ``summary.csv``
+        ``total_cells``, or the only one with numbers.
     by
         Which column holds the groups.
     where
@@ -68,10 +70,10 @@ def read_values(
     taken = {str(name) for name in ({by, *(where or {})} - {None})}
     column = _value_column(table, column, taken)
     kept = found.ranks > 0
+    kept_apart = [name for name in _group_columns(table) if name not in {*taken, column}]
     others = {
-        name: np.array([text_of(v) for v in values], dtype=np.str_)[kept]
-        for name, values in table.columns.items()
-        if name not in {*taken, *COLUMNS, *STRUCTURE_COLUMNS, column}
+        name: np.array([text_of(v) for v in table.columns[name]], dtype=np.str_)[kept]
+        for name in kept_apart
     }
     direct = None
     if column == "cells" and "direct_cells" in table.columns:
@@ -82,9 +84,9 @@ def read_values(
         source=table.name,
         structures=voxels.structures,
         column=column,
-        is_count={"cells", "direct_cells"} <= set(table.columns),
+        is_count=_is_count(table),
         ranks=found.ranks[kept],
-        is_direct=found.is_direct[kept],
+        is_direct=(found.is_direct | _is_summary(table))[kept],
         sides=_sides(table)[kept],
         by=by or "",
         groups=np.array(groups, dtype=np.str_)[kept],
@@ -97,6 +99,29 @@ def read_values(
         raise PictureError(f"{table.name} has no row that is of a structure")
     _refuse_both_and_one(values)
     return values
+
+
+def _is_count(table: Table) -> bool:
+    """Say whether a table is one that ``atlasdb cells count`` makes."""
+    return {"cells", "direct_cells"} <= set(table.columns)
+
+
+def _group_columns(table: Table) -> list[str]:
+    """Return the columns that may tell repeated rows apart.
+
+    Of counts and summaries those that stand before what was counted, which are the groups; what
+    somebody has added behind is nothing that was counted by.
+    """
+    names = list(table.columns)
+    own = {*COLUMNS, *STRUCTURE_COLUMNS, *_SUMMARY}
+    if _is_count(table) or _is_summary(table):
+        names = names[: min(names.index(name) for name in names if name in own)]
+    return [name for name in names if name not in own]
+
+
+def _is_summary(table: Table) -> bool:
+    """Say whether a table is brainmapper's summary, whose rows are of structures' own labels."""
+    return set(table.columns) >= _SUMMARY
 
 
 def refuse_without_values(**wanted: object) -> None:
@@ -158,7 +183,7 @@ def _value_column(table: Table, column: str | None, taken: set[str]) -> str:
         if column in STRUCTURE_COLUMNS:
             raise PictureError(f"column {column} of {table.name} names structures: it is no value")
         return column
-    for usual in ("cells", VALUE):
+    for usual in ("cells", VALUE, *(["total_cells"] if _is_summary(table) else [])):
         if usual in table.columns and usual not in taken:
             return usual
     unlikely = {*taken, *STRUCTURE_COLUMNS, "hemisphere", "status"}

@@ -203,7 +203,9 @@ class Sheet:
         draw = axes.axhline if is_row else axes.axvline
         for view in self.views:
             draw(
-                view.plane.at_um / 1e3, color=_MARK, linewidth=0.8 if len(self.views) == 1 else 0.4
+                view.plane.at_um / 1e3,
+                color=_MARK,
+                linewidth=max(0.8 / len(self.views) ** 0.5, 0.15),
             )
         middle = down + high / 2 + theme.small_pt * POINT_MM * _CAPITAL
         places = (

@@ -34,13 +34,26 @@ AGGREGATES: dict[str, Callable[..., Any]] = {
 
 _UNITS = {
     "cells": "cells",
+    "total_cells": "cells",
+    "left_cell_count": "cells in the left hemisphere",
+    "right_cell_count": "cells in the right hemisphere",
     "direct_cells": "cells",
     "density_per_atlas_mm3": "cells per mm³ of the atlas",
     "density_per_registered_mm3": "cells per mm³",
     "atlas_volume_mm3": "volume (mm³)",
     "registered_volume_mm3": "volume (mm³)",
 }
-ADDITIVE = frozenset({"cells", "direct_cells", "atlas_volume_mm3", "registered_volume_mm3"})
+ADDITIVE = frozenset(
+    {
+        "cells",
+        "direct_cells",
+        "total_cells",
+        "left_cell_count",
+        "right_cell_count",
+        "atlas_volume_mm3",
+        "registered_volume_mm3",
+    }
+)
 """Columns whose values of parts sum to that of the whole."""
 
 
