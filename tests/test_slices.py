@@ -148,6 +148,38 @@ def test_shapes_on_the_page_are_those_in_the_brain(
     assert list(shown.get_extent()) == pytest.approx([0, width, height, 0])
 
 
+@pytest.mark.parametrize("orientation", ["asr", "lpi", "ras", "pil", "sra"])
+def test_atlases_of_any_orientation(db: atlasdb.Database, tmp_path: Path, orientation: str) -> None:
+    """Whatever axes a package has, pictures show the same brain in the same millimetres."""
+    from atlasdb.space import Reorientation
+
+    turn = Reorientation.between("asr", orientation)
+    annotation = labels(3).repeat(2, 0).repeat(3, 1).repeat(2, 2)
+    lengths = {"a": 50.0, "s": 20.0, "r": 10.0} | {"p": 50.0, "i": 20.0, "l": 10.0}
+    package = SmallAtlas(
+        annotation=np.ascontiguousarray(turn.volume(annotation)),
+        resolution_um=(lengths[orientation[0]], lengths[orientation[1]], lengths[orientation[2]]),
+        orientation=orientation,
+    )
+    name = db.ingest(str(package.write(tmp_path))).atlas
+    atlas = db.atlas(str(name))
+    for section, way in SECTIONS.items():
+        at_um = atlas.shape_um[way.axis] * 0.6
+        picture = plot_slice(atlas, section, at_um=at_um, opacity=1, depth=1, names=False)
+        (axes,) = plane_axes(picture)
+        box, page = axes.get_position(), picture.figure.get_size_inches()
+        seen = np.ptp(axes.get_xlim()) / np.ptp(axes.get_ylim())
+        assert box.width * page[0] / (box.height * page[1]) == pytest.approx(seen)
+        index = int(at_um // atlas.resolution[way.axis])
+        expected = np.take(annotation, index, axis=way.axis)
+        ids = expected.T if section == "sagittal" else expected
+        shown = image_of(axes)
+        for structure_id in set(np.unique(ids).tolist()) - {0, 997}:
+            path = atlas.structures[structure_id]["structure_id_path"]
+            rgb = atlas.structures[path[1]]["rgb_triplet"]
+            assert (shown[ids == structure_id] == rgb).all()
+
+
 def letters_around(picture: Picture) -> dict[str, str]:
     """Return the letters left of, right of, above and below the first plane."""
     box = plane_axes(picture)[0].get_position()
@@ -516,6 +548,28 @@ try:
 except atlasdb.MissingPackageError as error:
     print(error)
 """
+
+
+COMMAND = """
+import sys
+sys.modules["matplotlib"] = None
+from atlasdb.cli import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def test_the_command_without_matplotlib(full: atlasdb.Database, tmp_path: Path) -> None:
+    words = ["plot", "slice", "phantom_mouse_100um", "-o", str(tmp_path / "a.png")]
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND, "--home", str(full.home.folder), *words],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: pictures need matplotlib, which is not installed: pip install 'atlasdb[plots]'\n"
+    )
 
 
 def test_without_matplotlib(full: atlasdb.Database) -> None:

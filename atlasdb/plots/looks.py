@@ -6,14 +6,12 @@ The one idea: a keyword is known by its name alone, the same in Python and on th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from atlasdb.errors import PictureError, listing
 from atlasdb.plots.style import LIGHT, theme_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from atlasdb.plots.style import Theme
 
 COLUMN_MM, PAGE_MM, TALLEST_MM = 89.0, 183.0, 240.0
@@ -57,16 +55,6 @@ class PageWords(TypedDict, total=False):
     title: str | None
 
 
-def page_look(words: PageWords) -> PageLook:
-    """Return the look that keywords describe."""
-    refuse_others(words, PageWords.__annotations__)
-    return PageLook(
-        theme=theme_of(dark=words.get("dark", False)),
-        width_mm=words.get("width_mm", PageLook.width_mm),
-        title=words.get("title"),
-    )
-
-
 @dataclass(frozen=True)
 class NamedLook(PageLook):
     """How a picture with acronyms looks.
@@ -84,26 +72,6 @@ class NamedWords(PageWords, total=False):
     """The keywords by which functions take a `NamedLook`."""
 
     names: bool
-
-
-def named_look(words: NamedWords) -> NamedLook:
-    """Return the look that keywords describe."""
-    refuse_others(words, NamedWords.__annotations__)
-    return NamedLook(
-        theme=theme_of(dark=words.get("dark", False)),
-        width_mm=words.get("width_mm", PageLook.width_mm),
-        title=words.get("title"),
-        has_names=words.get("names", True),
-    )
-
-
-def refuse_others(words: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse keywords that are none of those known."""
-    unknown = set(words) - set(known)
-    if unknown:
-        raise TypeError(
-            f"no keyword {listing(sorted(unknown))}: there are {listing(known, limit=20)}"
-        )
 
 
 @dataclass(frozen=True)
@@ -135,16 +103,49 @@ class LookWords(NamedWords, total=False):
     mirrored: bool
 
 
+_FIELDS = {
+    "dark": "theme",
+    "width_mm": "width_mm",
+    "title": "title",
+    "names": "has_names",
+    "outlines": "has_outlines",
+    "inset": "has_inset",
+    "smooth": "is_smooth",
+    "mirrored": "is_mirrored",
+}
+"""What each keyword says of a look."""
+
+
+def page_look(words: PageWords) -> PageLook:
+    """Return the look that keywords describe.
+
+    Raises
+    ------
+    TypeError
+        There is no such keyword.
+    PictureError
+        A width that no picture has.
+    """
+    return PageLook(**_described(words, PageWords))
+
+
+def named_look(words: NamedWords) -> NamedLook:
+    """Return the look that keywords describe; errors are those of `page_look`."""
+    return NamedLook(**_described(words, NamedWords))
+
+
 def look_of(words: LookWords) -> Look:
-    """Return the look that keywords describe."""
-    refuse_others(words, LookWords.__annotations__)
-    return Look(
-        theme=theme_of(dark=words.get("dark", False)),
-        width_mm=words.get("width_mm", Look.width_mm),
-        title=words.get("title"),
-        has_names=words.get("names", True),
-        has_outlines=words.get("outlines", True),
-        has_inset=words.get("inset", True),
-        is_smooth=words.get("smooth", False),
-        is_mirrored=words.get("mirrored", False),
-    )
+    """Return the look that keywords describe; errors are those of `page_look`."""
+    return Look(**_described(words, LookWords))
+
+
+def _described(words: Any, kind: Any) -> dict[str, Any]:  # noqa: ANN401 (typed dictionaries)
+    """Return the fields that keywords of a kind describe."""
+    known = kind.__annotations__
+    unknown = set(words) - set(known)
+    if unknown:
+        raise TypeError(
+            f"no keyword {listing(sorted(unknown))}: there are {listing(known, limit=20)}"
+        )
+    fields = {_FIELDS[word]: value for word, value in words.items()}
+    return fields | {"theme": theme_of(dark=bool(words.get("dark", False)))}
