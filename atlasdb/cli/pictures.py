@@ -45,9 +45,25 @@ _OUTPUT = (
 )
 
 _PLANES = (
-    click.option("--frontal", "section", flag_value="frontal", default="frontal", help="[default]"),
-    click.option("--horizontal", "section", flag_value="horizontal"),
-    click.option("--sagittal", "section", flag_value="sagittal"),
+    click.option(
+        "--frontal",
+        "section",
+        flag_value="frontal",
+        default="frontal",
+        help="Look along AP: superior above, right at the left. [default]",
+    ),
+    click.option(
+        "--horizontal",
+        "section",
+        flag_value="horizontal",
+        help="Look along SI: anterior above, right at the left.",
+    ),
+    click.option(
+        "--sagittal",
+        "section",
+        flag_value="sagittal",
+        help="Look along RL: superior above, anterior at the left.",
+    ),
     click.option(
         "--at",
         "at_um",
@@ -76,7 +92,10 @@ _PLANES = (
     ),
     click.option("--smooth", is_flag=True, help="Smooth the stairs of voxels."),
     click.option(
-        "--mirror", "mirrored", is_flag=True, help="Left at the left (sagittal: anterior right)."
+        "--mirror",
+        "mirrored",
+        is_flag=True,
+        help="Turn the picture round: left at the left (sagittal: anterior at the right).",
     ),
 )
 
@@ -105,15 +124,28 @@ _COLOURS = (
     click.option("--log", is_flag=True, help="Colours by the logarithm; 0 is told apart."),
 )
 
-structures_option: Callable[..., Any] = click.option(
-    "-s",
-    "--structure",
-    "--structures",
-    "structures",
-    multiple=True,
-    metavar="STRUCTURE",
-    help="This structure: an acronym or an id. Repeat it for several.",
-)
+
+def structures_option(what: str) -> Callable[..., Any]:
+    """Return the option that names structures, which every command does something else with."""
+    return click.option(
+        "-s",
+        "--structure",
+        "--structures",
+        "structures",
+        multiple=True,
+        metavar="STRUCTURE",
+        help=f"{what}: an acronym or an id. Repeat it for several.",
+    )
+
+
+def cut_option(what: str) -> Callable[..., Any]:
+    """Return the option that cuts the atlas at a depth."""
+    return click.option(
+        "--depth",
+        type=int,
+        metavar="N",
+        help=f"{what} (steps from the root, which has 0).",
+    )
 
 
 def _adding(options: tuple[Any, ...]) -> Callable[..., Any]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atlasdb.cli.counts import structures_named
-from atlasdb.cli.options import atlas_argument, depth_option, home_option
+from atlasdb.cli.options import atlas_argument, home_option
 from atlasdb.cli.pictures import (
     checked_form,
     conditions,
+    cut_option,
     picture_options,
     structures_option,
     value_options,
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 @click.option(
     "--by", metavar="COLUMN", help="The column with the samples: each is a point, bars the mean."
 )
-@depth_option
-@structures_option
+@cut_option("Compare the structures at this depth, and leaves above it")
+@structures_option("Compare this structure")
 @click.option(
     "--top",
     metavar="N",

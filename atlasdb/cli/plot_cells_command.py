@@ -11,7 +11,6 @@ from atlasdb.cli.options import (
     atlas_argument,
     columns_option,
     counted_from_option,
-    depth_option,
     files_argument,
     home_option,
     space_option,
@@ -21,6 +20,7 @@ from atlasdb.cli.options import (
 from atlasdb.cli.pictures import (
     checked_form,
     colour_options,
+    cut_option,
     picture_options,
     plane_options,
     positions,
@@ -69,8 +69,8 @@ if TYPE_CHECKING:
 )
 @colour_options
 @plane_options
-@structures_option
-@depth_option
+@structures_option("Outline and name this structure only")
+@cut_option("Show structures below this depth as their ancestor there")
 @click.option(
     "--opacity",
     metavar="X",

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atlasdb.cli.counts import structures_named
-from atlasdb.cli.options import atlas_argument, depth_option, home_option
+from atlasdb.cli.options import atlas_argument, home_option
 from atlasdb.cli.pictures import (
     checked_form,
     colour_options,
     conditions,
+    cut_option,
     picture_options,
     plane_options,
     positions,
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
 @click.option("--right", metavar="GROUP", help="The group that the right hemisphere shows.")
 @colour_options
 @plane_options
-@structures_option
-@depth_option
+@structures_option("Choose the plane by this structure, or --zoom on it")
+@cut_option("Show values below this depth as their ancestor's there")
 @click.option(
     "--opacity",
     metavar="X",

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atlasdb.cli.counts import structures_named
-from atlasdb.cli.options import atlas_argument, depth_option, home_option
+from atlasdb.cli.options import atlas_argument, home_option
 from atlasdb.cli.pictures import (
     checked_form,
+    cut_option,
     picture_options,
     plane_options,
     positions,
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 @click.command(name="slice", short_help="Draw the structures in a plane, or in many.")
 @atlas_argument
 @plane_options
-@structures_option
-@depth_option
+@structures_option("Colour, outline and name this structure only")
+@cut_option("Show structures below this depth as their ancestor there")
 @click.option(
     "--opacity",
     metavar="X",

@@ -8,13 +8,13 @@ import click
 
 from atlasdb.cli.options import (
     atlas_argument,
-    depth_option,
     home_option,
     optional_structure_argument,
 )
 from atlasdb.cli.pictures import (
     checked_form,
     conditions,
+    cut_option,
     picture_options,
     value_options,
     write_picture,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.command(name="tree", short_help="Draw the hierarchy by volume or by counts.")
 @atlas_argument
 @optional_structure_argument
-@depth_option
+@cut_option("Show structures as far as this depth")
 @click.option("--icicle", "style", flag_value="icicle", help="Columns, with room for names.")
 @click.option(
     "--sunburst", "style", flag_value="sunburst", default="sunburst", help="Rings. [default]"

@@ -118,7 +118,7 @@ def names_of(table: RankTable, is_named: NDArray[np.bool_]) -> dict[int, str]:
     return {
         rank: acronym
         for rank, acronym in enumerate(table.structures.acronyms, start=1)
-        if is_named[rank]
+        if is_named[rank] and acronym.strip()
     }
 
 
