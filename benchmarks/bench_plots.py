@@ -31,6 +31,7 @@ import atlasdb
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from atlasdb.plots.sections import Plane
     from atlasdb.voxels import AtlasVoxels
 
 LARGE = "allen_mouse_25um"
@@ -118,12 +119,17 @@ def parts(voxels: AtlasVoxels) -> dict[str, float]:
     from atlasdb.plots.sections import SECTIONS, read_plane
     from atlasdb.plots.style import LIGHT, text_extent
 
-    plane = read_plane(voxels, SECTIONS["frontal"], AT_UM)
+    grey = voxels.volume("reference")
+
+    def read() -> Plane:
+        return read_plane(voxels, SECTIONS["frontal"], AT_UM, reference=grey)
+
+    plane = read()
     regions = find_regions(voxels)
     codes = regions.code[plane.ranks]
     lettering = Lettering(text_extent, LIGHT.name_sizes_pt, 10.0)
     return {
-        "reading the plane": median(lambda: read_plane(voxels, SECTIONS["frontal"], AT_UM)),
+        "reading the plane": median(read),
         "outlines": median(lambda: find_outlines(codes).lines()),
         "places for names": median(
             lambda: place_names(codes, regions.names, plane.spacing_mm, lettering)

@@ -32,7 +32,8 @@ def test_a_plane_is_the_volume_s(full: atlasdb.Database, atlas: str, name: str) 
     section = SECTIONS[name]
     edge = opened.resolution[section.axis]
     index = opened.shape[section.axis] // 3
-    plane = read_plane(opened.voxels, section, (index + 0.5) * edge)
+    reference = opened.voxels.volume("reference")
+    plane = read_plane(opened.voxels, section, (index + 0.5) * edge, reference=reference)
     rest = [axis for axis in range(3) if axis != section.axis]
     order = sorted(rest, key=[section.rows, section.columns].index)
     for kind, found in (

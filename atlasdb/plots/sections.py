@@ -142,7 +142,7 @@ class Plane:
 
 
 def read_plane(
-    voxels: AtlasVoxels, section: Section, at_um: float, *, reference: str | None = "reference"
+    voxels: AtlasVoxels, section: Section, at_um: float, *, reference: NDArray[Any] | None = None
 ) -> Plane:
     """Read one plane, and nothing but it, from an atlas's mapped volumes.
 
@@ -155,7 +155,7 @@ def read_plane(
     at_um
         Where, in microns along the section's axis.
     reference
-        The grey volume: 'reference' or an additional one's name; None for none.
+        The grey volume; None for none.
 
     Raises
     ------
@@ -163,17 +163,16 @@ def read_plane(
         The plane lies outside the volume.
     """
     index = index_at(voxels, section, at_um)
-    ranks = np.ascontiguousarray(section.of(voxels.ranks, index))
+    ranks = np.array(section.of(voxels.ranks, index))  # copies: no plane keeps a volume in memory
     refuse_unknown(ranks, voxels.rank_table.size)
-    grey = None if reference is None else section.of(voxels.volume(reference), index)
     resolution = voxels.grid.resolution_um
     return Plane(
         section=section,
         at_um=at_um,
         index=index,
         ranks=ranks,
-        sides=np.ascontiguousarray(section.of(voxels.hemispheres, index)),
-        grey=None if grey is None else np.ascontiguousarray(grey),
+        sides=np.array(section.of(voxels.hemispheres, index)),
+        grey=None if reference is None else np.array(section.of(reference, index)),
         spacing_mm=(resolution[section.rows] / 1e3, resolution[section.columns] / 1e3),
     )
 

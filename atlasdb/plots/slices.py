@@ -206,7 +206,8 @@ def read_planes(
     if reference is None and "reference" in voxels.kinds:
         reference = "reference"
     kind = None if reference in {None, NO_REFERENCE} else reference
-    found = [read_plane(voxels, way, position, reference=kind) for position in positions]
+    grey = None if kind is None else voxels.volume(kind)
+    found = [read_plane(voxels, way, position, reference=grey) for position in positions]
     greys = grey_levels([p.grey for p in found], [p.ranks > 0 for p in found], flat)
     return Planes(voxels, way, found, greys)
 
