@@ -456,6 +456,14 @@ def test_what_a_count_leaves_out_is_zero(full: atlasdb.Database, voxels: AtlasVo
         means[name] = as_dict(read_values(rows, voxels).single("mean"))
     for acronym, mean in means["nonzero"].items():
         assert mean == means["all"][acronym]
+    # So is a density; but a volume is there whether anything was counted in it or not.
+    for column in ("density_per_atlas_mm3", "atlas_volume_mm3"):
+        folded = {
+            name: as_dict(read_values(rows, voxels, column=column).single("mean"))
+            for name, rows in (("all", table), ("nonzero", nonzero))
+        }
+        for acronym, mean in folded["nonzero"].items():
+            assert mean == pytest.approx(folded["all"][acronym])
     # A column that somebody has added is no group.
     added = table.append_column("note", pa.array([str(n) for n in range(table.num_rows)]))
     assert as_dict(read_values(added, voxels).single("mean")) == means["all"]

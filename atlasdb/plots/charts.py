@@ -111,7 +111,7 @@ class BarChart:
         samples = values.group_names
         sides = [side for side in SIDES if (values.sides == side).any()]
         # A count leaves out rows that would say 0.
-        absent = 0.0 if values.is_count and values.is_additive else np.nan
+        absent = 0.0 if values.absent_is_zero else np.nan
         numbers = np.full((len(samples), len(items), len(sides)), absent)
         for number, sample in enumerate(samples):
             of_sample = values.where(values.groups == sample).single(way_out=_ONE_ROW)

@@ -56,6 +56,10 @@ ADDITIVE = frozenset(
 )
 """Columns whose values of parts sum to that of the whole."""
 
+_COUNTED = frozenset(
+    {"cells", "direct_cells", "density_per_atlas_mm3", "density_per_registered_mm3"}
+)
+
 
 @dataclass(frozen=True)
 class Values:
@@ -121,6 +125,11 @@ class Values:
     def is_known(self) -> bool:
         """Whether the column is one of atlasdb's own, so that it is known what it means."""
         return self.column in _UNITS
+
+    @property
+    def absent_is_zero(self) -> bool:
+        """Whether a row that the table leaves out says that nothing was counted."""
+        return self.is_count and self.column in _COUNTED
 
     @property
     def is_additive(self) -> bool:
@@ -213,7 +222,7 @@ class Values:
                 )
             return self
         size = len(distinct)
-        rows = len(np.unique(self.contexts)) if self.is_count and self.is_additive else 0
+        rows = len(np.unique(self.contexts)) if self.absent_is_zero else 0
         order = np.argsort(first)
         folded = self.where(np.isin(np.arange(len(index)), first))
         numbers = _folded(self.numbers, index, size, aggregate, rows)[order]
