@@ -104,7 +104,8 @@ def plot_bars(
         given = read_values(values, voxels, column=column, by=by, where=where)
     if given.group_names == [""]:
         given = given.single(aggregate, way_out=_SAMPLES)
-    given, items, lost = _chosen(given, voxels, depth, several(structures))
+    named = several(structures)
+    given, items, lost = _chosen(given, voxels, depth, named, are_leaves=values is None)
     told = label or given.unit
     chart = BarChart.of(given, items, aggregate, look=page_look(look), label=told)
     shown = chart.highest(top)
@@ -158,8 +159,17 @@ def _chosen(
     voxels: AtlasVoxels,
     depth: int | None,
     structures: Sequence[Structure] | None,
+    *,
+    are_leaves: bool,
 ) -> tuple[Values, list[Item], int]:
     """Return values, the structures that are compared, and how many rows are not shown.
+
+    Parameters
+    ----------
+    values, voxels, depth, structures
+        As of `plot_bars`.
+    are_leaves
+        Whether, without a depth and structures, leaves are compared and not all that has a row.
 
     Raises
     ------
@@ -174,7 +184,7 @@ def _chosen(
         cut, lost = cut_at(_with_own_labels(values, depth), voxels.rank_table, depth)
         return cut, _at_depth(cut, depth), lost
     items = _rows_of(values)
-    if values.source == "the atlas":
+    if are_leaves:
         hierarchy = voxels.structures.hierarchy
         items = [item for item in items if hierarchy.last_rank[item.rank - 1] == item.rank]
     _refuse_nested(values, items)

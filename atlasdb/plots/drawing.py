@@ -60,18 +60,16 @@ class Drawing:
 
     def draw(self, view: View, axes: Axes) -> list[Name]:
         """Draw a view on axes that have its size, and return the names that found a place."""
-        top, bottom, left, right = self.window_mm
         axes.set_axis_off()
-        axes.set_xlim((right, left) if self.is_mirrored else (left, right))
-        axes.set_ylim(bottom, top)
+        image = view.image(self.theme)
         shapes = _Shapes(view, self)
-        shapes.draw_surface(axes)
+        shapes.draw_surface(axes, image)
         if self.has_outlines:
             shapes.draw_lines(axes)
         if view.draw_over is not None:
             view.draw_over(axes)
         placed = self._places(view) if self.has_names else []
-        self._write(view, placed, axes)
+        self._write(view, placed, axes, image)
         return placed
 
     def _places(self, view: View) -> list[Name]:
@@ -92,9 +90,10 @@ class Drawing:
         columns = slice(int(np.ceil(left / wide - near)), int(np.floor(right / wide + near)))
         return rows, columns
 
-    def _write(self, view: View, placed: Iterable[Name], axes: Axes) -> None:
+    def _write(
+        self, view: View, placed: Iterable[Name], axes: Axes, image: NDArray[np.uint8]
+    ) -> None:
         """Write names where they fit, in black or white, whichever is seen better there."""
-        image = view.image(self.theme)
         high, wide = view.plane.spacing_mm
         for name in placed:
             first_row, first_column = name.row - name.height / 2, name.column - name.width / 2
@@ -152,12 +151,12 @@ class _Shapes:
     def _as_drawn(self, outlines: Outlines) -> Outlines:
         return outlines.smoothed() if self._drawing.is_smooth else outlines
 
-    def draw_surface(self, axes: Axes) -> None:
+    def draw_surface(self, axes: Axes, image: NDArray[np.uint8]) -> None:
         """Draw colours over the reference, and hatches."""
         height, width = self._view.plane.extent_mm
         is_smooth = self._drawing.is_smooth
         drawn = axes.imshow(
-            self._view.grey_image() if is_smooth else self._view.image(self._drawing.theme),
+            self._view.grey_image() if is_smooth else image,
             extent=(0, width, height, 0),
             interpolation="nearest",
             aspect="auto",

@@ -17,7 +17,7 @@ from atlasdb.plots.reading import read_values
 from atlasdb.plots.regions import checked_opacity
 from atlasdb.plots.scales import Scale
 from atlasdb.plots.sheets import Sheet
-from atlasdb.plots.slices import read_planes, several, voxels_of, window_on, zoomed_on
+from atlasdb.plots.slices import read_planes, several, voxels_of
 from atlasdb.plots.style import need_matplotlib
 from atlasdb.plots.values import BOTH
 from atlasdb.plots.views import View
@@ -148,14 +148,14 @@ def plot_heatmap(
         at_um=at_um,
         planes=planes,
         structures=named,
+        zoom=zoom,
         reference=reference,
         flat=style.theme.flat,
     )
-    window = window_on(voxels, shown.section, zoomed_on(named, zoom=zoom))
     halves = None if left is None and right is None else (left or "no value", right or "no value")
     views = _Colouring(painted, scale, opacity, style).views(shown)
     legend = _legend(scale, views, label or given.unit, style.theme)
-    sheet = Sheet(voxels, views, style, window, legend, halves, line=style.theme.faint)
+    sheet = Sheet(voxels, views, style, shown.window_mm, legend, halves, line=style.theme.faint)
     told = f"{label or given.unit}, {scale.told}{told_of_lost(lost, depth)}"
     groups = [group for group in (left, right) if group is not None]
     return Picture(

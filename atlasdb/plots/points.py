@@ -18,7 +18,7 @@ from atlasdb.plots.regions import find_regions
 from atlasdb.plots.scales import Scale
 from atlasdb.plots.sheets import Sheet
 from atlasdb.plots.slabs import DENSITY, STRUCTURE, Slabs, Squares, reaches
-from atlasdb.plots.slices import read_planes, several, voxels_of, window_on, zoomed_on
+from atlasdb.plots.slices import read_planes, several, voxels_of
 from atlasdb.plots.style import PALETTE, need_matplotlib
 from atlasdb.voxels.ranks import INSIDE
 
@@ -131,11 +131,11 @@ def plot_cells(
         at_um=at_um,
         planes=planes,
         structures=named,
+        zoom=zoom,
         reference=reference,
         flat=style.theme.flat,
     )
-    window = window_on(voxels, shown.section, zoomed_on(named, zoom=zoom))
-    slabs = Slabs(shown, reaches(shown, thickness_um, planes), window)
+    slabs = Slabs(shown, reaches(shown, thickness_um, planes))
     squares = Squares.of(slabs, bin_um) if color == DENSITY else None
     points = cells
     if not isinstance(cells, Points):
@@ -154,7 +154,7 @@ def plot_cells(
     else:
         drawers, legend = _dots(slabs, found, regions, color, size_pt, style)
     views = [replace(view, draw_over=draw) for view, draw in zip(views, drawers, strict=True)]
-    sheet = Sheet(voxels, views, style, window, legend)
+    sheet = Sheet(voxels, views, style, shown.window_mm, legend)
     return Picture(sheet.draw(), shown.caption(found.told(slabs.told)))
 
 

@@ -148,13 +148,10 @@ class Slabs:
         The planes.
     reaches_um
         From where to where each goes along the section's axis; the far face is outside.
-    window_mm
-        What is seen of each plane: first row and its end, first column and its end.
     """
 
     shown: Planes
     reaches_um: list[tuple[float, float]]
-    window_mm: tuple[float, float, float, float]
 
     @property
     def told(self) -> str:
@@ -215,7 +212,7 @@ class Slabs:
 
     def _is_seen(self, microns: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which points lie in what is seen of the planes."""
-        top, bottom, left, right = self.window_mm
+        top, bottom, left, right = self.shown.window_mm
         along, down = self.on_page(microns).T
         seen: NDArray[np.bool_] = (
             (along >= left) & (along < right) & (down >= top) & (down < bottom)

@@ -118,12 +118,12 @@ def plot_slice(
         at_um=at_um,
         planes=planes,
         structures=named,
+        zoom=zoom,
         reference=reference,
         flat=style.theme.flat,
     )
-    rgba = regions.rgba(opacity)
-    window = window_on(voxels, shown.section, zoomed_on(named, zoom=zoom))
-    sheet = Sheet(voxels, shown.views(regions, rgba), style, window)
+    views = shown.views(regions, regions.rgba(opacity))
+    sheet = Sheet(voxels, views, style, shown.window_mm)
     figure = sheet.draw()
     return Picture(figure, shown.caption(_told(sheet, regions)))
 
@@ -142,12 +142,15 @@ class Planes:
         The planes.
     greys
         The reference from 0 to 1 in each.
+    window_mm
+        What is seen of each: first row and its end, first column and its end.
     """
 
     voxels: AtlasVoxels
     section: Section
     planes: list[Plane]
     greys: list[NDArray[np.float64]]
+    window_mm: tuple[float, float, float, float]
 
     def views(self, regions: Regions, rgba: NDArray[np.float64]) -> list[View]:
         """Return the planes with regions in their colours.
@@ -188,7 +191,8 @@ def read_planes(
     *,
     at_um: PlanePositions,
     planes: int | None,
-    structures: Sequence[Structure] | None,
+    structures: list[Structure] | None,
+    zoom: bool,
     reference: str | None,
     flat: float,
 ) -> Planes:
@@ -196,11 +200,20 @@ def read_planes(
 
     Parameters
     ----------
-    voxels, section, at_um, planes, structures, reference
+    voxels, section, at_um, planes, structures, zoom, reference
         As there.
     flat
         The level of grey without a reference.
+
+    Raises
+    ------
+    PictureError
+        What is to be zoomed on is not named, or planes cannot be drawn as asked.
+    OutsideError, LookupFailedError, NoVoxelsError
+        As of `plot_slice`.
     """
+    if zoom and not structures:
+        raise PictureError("zoom on what? name the structures that are to be seen")
     way = section_named(section)
     positions = chosen_positions(voxels, way, at_um=at_um, planes=planes, structures=structures)
     if reference is None and "reference" in voxels.kinds:
@@ -209,10 +222,11 @@ def read_planes(
     grey = None if kind is None else voxels.volume(kind)
     found = [read_plane(voxels, way, position, reference=grey) for position in positions]
     greys = grey_levels([p.grey for p in found], [p.ranks > 0 for p in found], flat)
-    return Planes(voxels, way, found, greys)
+    window = _window_on(voxels, way, structures if zoom else None)
+    return Planes(voxels, way, found, greys, window)
 
 
-def window_on(
+def _window_on(
     voxels: AtlasVoxels, section: Section, structures: Sequence[Structure] | None
 ) -> tuple[float, float, float, float]:
     """Return the part of a plane in which structures can be seen, with a margin, in mm.
@@ -229,19 +243,6 @@ def window_on(
         window += [max(0.0, first - margin) / 1e3, min(full, end + margin) / 1e3]
     top, bottom, left, right = window
     return top, bottom, left, right
-
-
-def zoomed_on(structures: list[Structure] | None, *, zoom: bool) -> list[Structure] | None:
-    """Return the structures that a picture is to be cut to.
-
-    Raises
-    ------
-    PictureError
-        None are named.
-    """
-    if zoom and not structures:
-        raise PictureError("zoom on what? name the structures that are to be seen")
-    return structures if zoom else None
 
 
 def voxels_of(atlas: Atlas | AtlasVoxels) -> AtlasVoxels:
