@@ -441,15 +441,20 @@ def test_one_point_outside_in_a_block(home: atlasdb.Database, place: int) -> Non
 
 def test_memory_does_not_grow_with_the_points(home: atlasdb.Database) -> None:
     voxels = home.voxels("phantom_odd_mouse_100um")
-    extra = []
-    for size in (500_000, 4_000_000):
+
+    def extra(size: int, threads: int) -> int:
         points = np.random.default_rng(1).random((size, 3), np.float32) * 9_000
         voxels.structure_ids_at(points[:10], outside=0)
         tracemalloc.start()
-        found = voxels.structure_ids_at(points, outside=0, threads=2)
-        extra.append(tracemalloc.get_traced_memory()[1] - found.nbytes)
+        found = voxels.structure_ids_at(points, outside=0, threads=threads)
+        most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert extra[1] < extra[0] + 1_000_000
+        return most - found.nbytes
+
+    one_block = extra(500_000, 1)
+    assert extra(4_000_000, 1) < one_block + 1_000_000
+    # Whether two threads ever hold a block at the same time is the machine's business.
+    assert extra(4_000_000, 2) < 2 * one_block + 1_000_000
 
 
 def test_nothing_is_read_until_it_is_used(home: atlasdb.Database, tmp_path: Path) -> None:
