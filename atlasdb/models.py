@@ -534,6 +534,9 @@ class Mesh(Base):
     vertices: Mapped[int] = mapped_column(BigInteger, comment="number of vertices")
     triangles: Mapped[int] = mapped_column(BigInteger, comment="number of triangles")
     bytes: Mapped[int] = mapped_column(BigInteger, comment="size of the file")
+    sha256: Mapped[str | None] = mapped_column(
+        String, comment="digest of the file; NULL where an atlasdb that kept none ingested it"
+    )
 
     structure: Mapped[Structure] = _to_one(lambda: _structure_of(Mesh))
 

@@ -18,7 +18,7 @@ from atlasdb import rows
 from atlasdb.errors import PackageError, ShapeError, listing
 from atlasdb.findings import Finding
 from atlasdb.home import sync_file, sync_folder
-from atlasdb.meshes import MeshCounts, count_mesh, reorient_mesh
+from atlasdb.meshes import MeshFile, count_mesh, reorient_mesh
 from atlasdb.runs import LEFT, NEITHER, RIGHT, find_extents, find_runs, rank_labels, rank_slabs
 from atlasdb.sources.base import EVERYTHING
 from atlasdb.space import STANDARD, Reorientation, first_left_index
@@ -68,7 +68,7 @@ class Prepared:
     volumes_folder: Path
     volumes: tuple[Blob, ...]
     meshes_folder: Path
-    meshes: dict[int, tuple[MeshCounts, int]]
+    meshes: dict[int, MeshFile]
     findings: tuple[Finding, ...]
 
 
@@ -258,7 +258,7 @@ def _prepare_references(
 
 def _prepare_meshes(
     source: SourceAtlas, folder: Path, selection: Selection
-) -> tuple[dict[int, tuple[MeshCounts, int]], list[Finding]]:
+) -> tuple[dict[int, MeshFile], list[Finding]]:
     """Put the meshes of known structures into the folder, durably, and count what is in them."""
     if not selection.meshes:
         return {}, [MESHES_LEFT_OUT]
@@ -297,7 +297,7 @@ def place_meshes(
     extent_um: Sequence[float],
     *,
     owns_files: bool,
-) -> tuple[dict[int, tuple[MeshCounts, int]], list[Finding]]:
+) -> tuple[dict[int, MeshFile], list[Finding]]:
     """Put mesh files into a folder as the home keeps them, durably, and count what is in them.
 
     Parameters
@@ -316,15 +316,17 @@ def place_meshes(
     Returns
     -------
     meshes, findings
-        Counts and bytes by structure id; files that are no meshes, which are left out.
+        What each file is, by structure id; files that are no meshes, which are left out.
     """
 
-    def place(structure_id: int) -> MeshCounts:
+    def place(structure_id: int) -> MeshFile | None:
         path, target = files[structure_id], folder / f"{structure_id}.obj"
         try:
             counts = count_mesh(path)
         except PackageError:
-            return MeshCounts(0, 0)
+            return None
+        if not all(counts):
+            return None
         if not turn.is_identity:
             reorient_mesh(path, target, turn, extent_um)
         elif owns_files:
@@ -332,15 +334,14 @@ def place_meshes(
         else:
             shutil.copyfile(path, target)
         sync_file(target)
-        return counts
+        return MeshFile.of(target, counts)
 
     findings: list[Finding] = []
-    meshes: dict[int, tuple[MeshCounts, int]] = {}
+    meshes: dict[int, MeshFile] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for structure_id, counts in zip(files, pool.map(place, files), strict=True):
-            if all(counts):
-                size = (folder / f"{structure_id}.obj").stat().st_size
-                meshes[structure_id] = (counts, size)
+        for structure_id, placed in zip(files, pool.map(place, files), strict=True):
+            if placed is not None:
+                meshes[structure_id] = placed
             else:
                 detail = f"{structure_id}.obj has no faces, or cannot be parsed; left out"
                 findings.append(Finding("mesh_unreadable", detail, structure_id))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from atlasdb.findings import Finding
-    from atlasdb.meshes import MeshCounts
+    from atlasdb.meshes import MeshFile
     from atlasdb.runs import Extents, RankedLabels, Runs
     from atlasdb.structures import StructureTable
     from atlasdb.volumes import Blob
@@ -144,16 +144,17 @@ def volume_rows(blobs: Sequence[Blob], folder: str) -> pa.Table:
     return pa.table(columns)
 
 
-def mesh_rows(meshes: Mapping[int, tuple[MeshCounts, int]], folder: str) -> pa.Table:
+def mesh_rows(meshes: Mapping[int, MeshFile], folder: str) -> pa.Table:
     """Return the rows of ``mesh`` for files in `folder`, relative to the home."""
     ids = sorted(meshes)
     return pa.table(
         {
             "structure_id": pa.array(ids, pa.int64()),
             "path": pa.array([f"{folder}/{structure_id}.obj" for structure_id in ids], pa.string()),
-            "vertices": pa.array([meshes[i][0].vertices for i in ids], pa.int64()),
-            "triangles": pa.array([meshes[i][0].triangles for i in ids], pa.int64()),
-            "bytes": pa.array([meshes[i][1] for i in ids], pa.int64()),
+            "vertices": pa.array([meshes[i].vertices for i in ids], pa.int64()),
+            "triangles": pa.array([meshes[i].triangles for i in ids], pa.int64()),
+            "bytes": pa.array([meshes[i].bytes for i in ids], pa.int64()),
+            "sha256": pa.array([meshes[i].sha256 for i in ids], pa.string()),
         }
     )
 

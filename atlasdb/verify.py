@@ -19,11 +19,11 @@ import pyarrow as pa
 from atlasdb import rows
 from atlasdb.cells.registering import verify_cells
 from atlasdb.database import find_atlas, reading
-from atlasdb.errors import AtlasDBError, PackageError
+from atlasdb.errors import AtlasDBError, BlobError
 from atlasdb.filelock import lease
 from atlasdb.hierarchy import Hierarchy
 from atlasdb.ingest import TABLES
-from atlasdb.meshes import MeshCounts, count_mesh
+from atlasdb.meshes import MeshFile
 from atlasdb.queries import quoted
 from atlasdb.runs import find_extents, find_runs, rank_labels
 from atlasdb.structures import StructureTable, label_values_of
@@ -267,16 +267,13 @@ class _Checker:
     def _check_meshes(self) -> None:
         """Compare every mesh file with its row."""
         wrong = self._meshes_without_rows()
-        for path, vertices, triangles, size in self._rows(
-            "SELECT path, vertices, triangles, bytes FROM main.mesh WHERE atlas_id = ?"
+        for path, *known in self._rows(
+            "SELECT path, bytes, vertices, triangles, sha256 FROM main.mesh WHERE atlas_id = ?"
         ):
-            file = self.home.folder / path
-            if not file.is_file():
-                wrong.append(f"{path} is missing")
-            elif file.stat().st_size != size:
-                wrong.append(f"{path} has {file.stat().st_size:,} bytes instead of {size:,}")
-            elif _counts(file) != (vertices, triangles):
-                wrong.append(f"{path} has other vertices or triangles than its row")
+            try:
+                MeshFile(self.home.folder / path, *known).check()
+            except BlobError as error:
+                wrong.append(str(error))
         if wrong:
             more = f" and {len(wrong) - _SOME_FILES:,} more" if len(wrong) > _SOME_FILES else ""
             raise _DifferenceError("; ".join(wrong[:_SOME_FILES]) + more)
@@ -348,11 +345,3 @@ def _reason(error: BaseException) -> str:
     """Return one line; a missing key is a missing volume."""
     text = f"there is no {error} volume" if type(error) is KeyError else str(error)
     return text.splitlines()[0] if text else type(error).__name__
-
-
-def _counts(mesh: Path) -> MeshCounts | None:
-    """Return how large a mesh is, None if it is none any more."""
-    try:
-        return count_mesh(mesh)
-    except PackageError:
-        return None

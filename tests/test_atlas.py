@@ -8,6 +8,7 @@ import gc
 import io
 import math
 import pickle
+import re
 import subprocess
 import sys
 from decimal import Decimal
@@ -40,6 +41,7 @@ from atlasdb.atlas.surfaces import sides_of_points
 from atlasdb.citations import AtlasCredits
 from atlasdb.home import Home, Leases
 from atlasdb.meshes import centres_of, read_mesh
+from atlasdb.migrate import downgrade
 from atlasdb.volumes import Blob
 
 
@@ -591,14 +593,38 @@ def test_a_side_on_which_nothing_lies(tmp_path: Path, db: atlasdb.Database) -> N
     [
         (lambda path: path.unlink(), "the mesh is missing"),
         (lambda path: path.write_text(TETRAHEDRON[:-1]), "has 66 bytes instead of 67"),
-        (lambda path: path.write_text("x" * 67), "is not as it was ingested: 997.obj"),
-        (lambda path: path.write_text(TETRAHEDRON[:-8] + "#" * 8), "was altered: it has 4 vert"),
+        (lambda path: path.write_text("x" * 67), "was altered: its SHA-256 differs"),
+        (lambda path: path.write_text(TETRAHEDRON.replace("v 10", "v 11")), "was altered: its SHA"),
     ],
 )
 def test_a_damaged_mesh_is_named(damage: Any, reason: str, small: Atlas) -> None:
     damage(small.root_meshfile())
     with pytest.raises(BlobError, match=reason):
         small.root_mesh()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("x" * 67, "is not as it was ingested: 997.obj"),
+        (TETRAHEDRON[:-8] + "#" * 8, "was altered: it has 4 vert"),
+    ],
+)
+def test_a_mesh_whose_digest_nobody_kept(
+    text: str, reason: str, db: atlasdb.Database, tmp_path: Path
+) -> None:
+    """As homes of older schemas have them."""
+    db.ingest(str(SmallAtlas().write(tmp_path)))
+    downgrade(db.home, "0004")
+    db.upgrade()
+    atlas = db.atlas("small_rat_50um")
+    assert len(atlas.root_mesh().points) == 4
+    assert all(result.ok for result in db.check("small_rat_50um"))
+    atlas.root_meshfile().write_text(text)
+    with pytest.raises(BlobError, match=reason):
+        db.atlas("small_rat_50um").root_mesh()
+    (problem,) = [result.problem for result in db.check("small_rat_50um") if not result.ok]
+    assert re.search(reason, problem)
 
 
 def test_meshes_are_written_in_other_orientations(

@@ -297,7 +297,7 @@ def test_check_finds_what_is_wrong(shell: Shell, tmp_path: Path) -> None:
         "annotation volume .* bytes instead of",
         "ranks volume .*was altered: its SHA-256 differs",
         "reference volume is missing",
-        r"mesh files.*8\.obj is missing; .*997\.obj has 8 bytes instead of",
+        r"mesh files.*the mesh is missing: .*8\.obj; .*997\.obj has 8 bytes instead of",
     ):
         assert any(re.search(text, line) for line in problems), (text, problems)
     shell("ingest", str(tmp_path / "small_rat_50um_v1.0"), "--force")

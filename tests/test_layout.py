@@ -25,7 +25,7 @@ LAYERS = (
     ("runs",),
     ("volumes", "meshes.plain", "meshes.surfaces"),
     ("meshes.draco", "meshes.obj"),
-    ("meshes.files",),
+    ("meshes.blobs", "meshes.files"),
     ("meshes",),
     ("voxels.borders", "voxels.grid", "voxels.ranks"),
     ("export", "voxels.points"),

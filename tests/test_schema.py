@@ -127,6 +127,7 @@ def test_each_revision_goes_down_and_up_with_data_in_it(
         with pytest.raises(SchemaVersionError, match="run `atlasdb db upgrade`"):
             db.atlases()
         assert db.upgrade()[1] == database.head()
+        before["mesh"]["sha256"] = [None] * 7  # nobody can say what they were
         if kept:
             assert contents(db) == before
             assert [result.problem for result in db.check("small_rat_50um") if not result.ok] == []

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from atlasdb.citations import AtlasCredits
 from atlasdb.database import find_atlas, reading
 from atlasdb.errors import BlobError
 from atlasdb.home import Leases
+from atlasdb.meshes import MeshFile
 from atlasdb.space import STANDARD
 from atlasdb.voxels.opening import opened, read_data, rows_of
 
@@ -28,24 +29,6 @@ if TYPE_CHECKING:
     from atlasdb.voxels.data import AtlasData
 
 _SAID = "species, citation, atlas_link, source_url, source_format, extra"
-
-
-@dataclass(frozen=True)
-class MeshFile:
-    """A structure's mesh in the home.
-
-    Attributes
-    ----------
-    path
-        An OBJ file.
-    bytes, vertices, triangles
-        Its size when it was ingested.
-    """
-
-    path: Path
-    bytes: int
-    vertices: int
-    triangles: int
 
 
 @dataclass(frozen=True)
@@ -159,7 +142,7 @@ def _meshes(
     return {
         structure_id: MeshFile(home.folder / PurePosixPath(path), *sizes)
         for structure_id, path, *sizes in rows_of(
-            connection, atlas_id, "structure_id, path, bytes, vertices, triangles", "mesh"
+            connection, atlas_id, "structure_id, path, bytes, vertices, triangles, sha256", "mesh"
         )
     }
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from atlasdb.atlas.entries import AnyStructure, StructuresDict
     from atlasdb.atlas.opening import AtlasRecord
-    from atlasdb.meshes import Mesh
+    from atlasdb.meshes import Mesh, MeshFile
     from atlasdb.voxels import AtlasVoxels
     from atlasdb.voxels.grid import Grid
 
@@ -130,7 +130,7 @@ class Surfaces:
         """
         if isinstance(structure, list | tuple):
             return [self.meshfile_from_structure(one) for one in structure]
-        return self._mesh_file(self.structures.id_of(structure))
+        return self._mesh_file(self.structures.id_of(structure)).path
 
     def root_mesh(self) -> meshio.Mesh:
         """Return the mesh of the root, as `mesh_from_structure`."""
@@ -233,8 +233,8 @@ class Surfaces:
     def _root_id(self) -> int:
         return self._record.data.table.structures.hierarchy.root_id
 
-    def _mesh_file(self, structure_id: int) -> Path:
-        """Return a mesh's file, and make sure that it is the one that was ingested."""
+    def _mesh_file(self, structure_id: int) -> MeshFile:
+        """Return a mesh's file, and make sure that it is as large as the one that was ingested."""
         mesh = self._record.meshes.get(structure_id)
         if mesh is None and "meshes" in self._record.data.left_out:
             self._fetch([structure_id])
@@ -245,12 +245,8 @@ class Surfaces:
                 f"{self.voxels.name}, which has meshes for {len(self._record.meshes):,} of "
                 f"{len(self.structures):,} structures"
             )
-        if not mesh.path.is_file():
-            raise BlobError(f"the mesh is missing: {mesh.path}")
-        size = mesh.path.stat().st_size
-        if size != mesh.bytes:
-            raise BlobError(f"the mesh {mesh.path} has {size:,} bytes instead of {mesh.bytes:,}")
-        return mesh.path
+        mesh.check_size()
+        return mesh
 
     def _fetch(self, structure_ids: Iterable[int]) -> None:
         """Get meshes that the ingest left out."""
@@ -268,22 +264,16 @@ class Surfaces:
         self._fetched = (*self._fetched, Leases({mesh.path.parent for mesh in newer.values()}))
 
     def _whole(self, structure_id: int) -> Mesh:
-        """Read a mesh, and make sure that it is as large as the one that was ingested."""
-        path = self._mesh_file(structure_id)
+        """Read a mesh, after making sure that it is the one that was ingested."""
+        file = self._mesh_file(structure_id)
+        file.check()
         try:
-            mesh = read_mesh(path)
+            return read_mesh(file.path)
         except PackageError as error:
-            raise BlobError(f"the mesh {path} is not as it was ingested: {error}") from error
+            raise BlobError(f"the mesh {file.path} is not as it was ingested: {error}") from error
         except OSError as error:
-            raise BlobError(f"the mesh {path} cannot be read: {error.strerror or error}") from error
-        file = self._record.meshes[structure_id]
-        found, wanted = (len(mesh.vertices), len(mesh.triangles)), (file.vertices, file.triangles)
-        if found != wanted:
-            raise BlobError(
-                f"the mesh {path} was altered: it has {found[0]:,} vertices and {found[1]:,} "
-                f"triangles instead of {wanted[0]:,} and {wanted[1]:,}"
-            )
-        return mesh
+            reason = error.strerror or error
+            raise BlobError(f"the mesh {file.path} cannot be read: {reason}") from error
 
     def _read_mesh(self, structure_id: int) -> meshio.Mesh:
         """Read a whole mesh for `structures`."""

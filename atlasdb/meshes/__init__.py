@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from atlasdb.meshes.blobs import MeshFile
 from atlasdb.meshes.obj import MeshCounts, count_mesh, obj_text, read_mesh, reorient_mesh
 from atlasdb.meshes.surfaces import (
     Mesh,
@@ -15,6 +16,7 @@ from atlasdb.meshes.surfaces import (
 __all__ = [
     "Mesh",
     "MeshCounts",
+    "MeshFile",
     "centres_of",
     "chosen_triangles",
     "count_mesh",
