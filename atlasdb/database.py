@@ -68,6 +68,8 @@ class TypedWord:
 def reading(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a home's database for reading, as the default database of a connection.
 
+    The first reader after a writer failed or was killed sweeps what that left, where it can.
+
     Raises
     ------
     HomeNotFoundError
@@ -77,6 +79,8 @@ def reading(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     SchemaVersionError
         Its schema is older or newer; the message names the command to run.
     """
+    if home.is_interrupted():
+        sweep(home)
     with reading_any_schema(home) as connection:
         try:
             check_schema(connection, home)
@@ -251,7 +255,12 @@ def drafting(home: Home, *, timeout_s: float = 60.0) -> Iterator[Draft]:
                 upgrade_file(draft.path)
             yield draft
     except duckdb.Error as error:
+        sweep(home)
         raise writing_error(home, error) from error
+    except BaseException:
+        # What was interrupted after the swap is published: only what no row names may go.
+        sweep(home)
+        raise
 
 
 def writing_error(home: Home, error: duckdb.Error) -> HomeError:
@@ -283,7 +292,7 @@ def no_other_writer(home: Home) -> Iterator[Callable[[], None]]:
 
 
 def sweep(home: Home) -> None:
-    """Remove what killed processes left in a home, if nobody is writing it."""
+    """Remove what failed or killed processes left in a home, if nobody is writing it."""
 
     def referenced() -> frozenset[str]:
         if not home.has_database():
@@ -312,7 +321,10 @@ def head() -> str:
 def revisions() -> list[str]:
     """Return all revisions that this atlasdb knows: the numbers that the files begin with."""
     versions = bundled("migrations") / "versions"
-    return sorted(path.name.partition("_")[0] for path in versions.glob("[0-9]*_*.py"))
+    try:
+        return sorted(path.name.partition("_")[0] for path in versions.glob("[0-9]*_*.py"))
+    except OSError as error:
+        raise HomeError(f"cannot look into {versions}: {error.strerror}") from error
 
 
 def schema_revision(connection: duckdb.DuckDBPyConnection) -> str | None:

@@ -135,12 +135,16 @@ class Home:
 
     def remove_download(self, name: str) -> None:
         """Remove a folder that was kept among the downloads, unless it is in use."""
-        remove_unread(self.downloads / name)
+        with suppress(OSError):
+            remove_unread(self.downloads / name)
         _remove_empty([self.downloads])
 
     @contextmanager
     def locked(self, *, timeout_s: float = 60.0) -> Iterator[None]:
         """Hold the lock of the one writer.
+
+        Its number stays in the lock file until a sweep has succeeded: what it may leave behind is
+        then swept by whoever comes next (`is_interrupted`).
 
         Raises
         ------
@@ -197,7 +201,6 @@ class Home:
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, str(os.getpid()).encode(), 0)
             yield
-            os.ftruncate(descriptor, 0)
         finally:
             if not (keep and self.database.exists()):  # a home that came to nothing keeps none
                 path.unlink(missing_ok=True)
@@ -279,6 +282,22 @@ class Home:
             self._remove_drafts()
             self._sweep(referenced())
 
+    def is_interrupted(self) -> bool:
+        """Whether a writer failed or was killed, and what it may have left is still there.
+
+        A writer at work is none that was killed: it holds its locks and leases. This costs a reader
+        microseconds.
+        """
+        with suppress(OSError):
+            lock = self.folder / ".lock"
+            if lock.stat().st_size and not _is_held(lock):
+                return True
+        with suppress(OSError):
+            left = list(self.downloads.iterdir())
+            mine = [path for path in left if path.name.startswith((_STAGING, "."))]
+            return not left or any(not _is_held(path) for path in mine)
+        return False
+
     def _copy_to(self, copy: Path) -> tuple[int, int, int] | None:
         """Copy the database, if there is one, and return what identifies its present state."""
         if not self.database.exists():
@@ -308,24 +327,47 @@ class Home:
     def _remove_drafts(self) -> None:
         """Remove copies that were not published: this writer's, or a killed one's."""
         for path in self.folder.glob(_DRAFT + "*"):
-            path.unlink(missing_ok=True)
+            if path.is_dir():  # where DuckDB kept what did not fit into memory
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def _sweep(self, referenced: frozenset[str]) -> None:
-        """Remove the blob and staging folders that no row names and nobody reads."""
+        """Remove the blob and staging folders that no row names and nobody reads.
+
+        Raises
+        ------
+        OSError
+            Something could not be removed; all else was.
+        """
+        failed: list[OSError] = []
+        for folder in self._unnamed(referenced):
+            try:
+                remove_unread(folder)
+            except OSError as error:
+                failed.append(error)
         for kind, depth in _BLOBS.items():
-            for folder in self.folder.glob(f"{kind}{'/*' * depth}"):
-                if folder.relative_to(self.folder).as_posix() not in referenced:
-                    remove_unread(folder)
             for level in reversed(range(depth)):
                 _remove_empty(list(self.folder.glob(f"{kind}{'/*' * level}")))
-        for folder in self.downloads.glob(f"{_STAGING}*"):
-            remove_unread(folder)
         for path in self.downloads.glob(".*.lock"):
             _remove_unlocked(path)
         for path in self.downloads.glob("*.part*"):
             if time.time() - path.stat().st_mtime > _FORGOTTEN_S:
                 _remove_unlocked(path)
         _remove_empty([self.downloads])
+        if failed:
+            raise failed[0]
+        os.truncate(self.folder / ".lock", 0)  # nothing is left
+
+    def _unnamed(self, referenced: frozenset[str]) -> list[Path]:
+        """Return the blob folders that no row names, and all staging folders."""
+        blobs = [
+            folder
+            for kind, depth in _BLOBS.items()
+            for folder in self.folder.glob(f"{kind}{'/*' * depth}")
+            if folder.relative_to(self.folder).as_posix() not in referenced
+        ]
+        return [*blobs, *self.downloads.glob(f"{_STAGING}*")]
 
 
 @dataclass
@@ -371,19 +413,21 @@ class Leases:
             weakref.finalize(self, stack.pop_all().close)
 
 
-def remove_unread(folder: Path) -> bool:
-    """Remove a folder if nobody holds a lease on it, and say whether it is gone."""
-    try:
+def remove_unread(folder: Path) -> None:
+    """Remove a folder unless somebody holds a lease on it.
+
+    Raises
+    ------
+    OSError
+        It cannot be removed.
+    """
+    with suppress(FileNotFoundError):
         descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return not folder.exists()
-    try:
-        if not lock_exclusive(descriptor):
-            return False
-        shutil.rmtree(folder, ignore_errors=True)
-        return not folder.exists()
-    finally:
-        os.close(descriptor)
+        try:
+            if lock_exclusive(descriptor):
+                shutil.rmtree(folder)
+        finally:
+            os.close(descriptor)
 
 
 def _remove_unlocked(path: Path) -> None:
@@ -395,6 +439,18 @@ def _remove_unlocked(path: Path) -> None:
                 path.unlink()
         finally:
             os.close(descriptor)
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a process holds a lock or a lease on a file or folder, or it is gone."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return True
+    try:
+        return not lock_exclusive(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sync_file(path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from atlasdb import rows
 from atlasdb.cells.registering import mark_outdated, refuse_if_pinned
-from atlasdb.database import find_atlas, present, reading, sweep, writing
+from atlasdb.database import find_atlas, present, reading, writing
 from atlasdb.errors import (
     DownloadError,
     HierarchyError,
@@ -153,7 +153,6 @@ def ingest(
     if wanted is not None and not force:
         there = present(home, wanted)
         if there is not None:
-            sweep(home)
             return _present(home, there, sha256)
     progress = progress or NoProgress()
     origin = locate(
@@ -212,7 +211,6 @@ def _ingest(
     opened = origin.open(package_folder, progress, selection)
     name = opened.metadata.require(origin.expected)
     if not force and present(home, name) is not None:
-        sweep(home)
         return _present(home, name)
     prepared = prepare(opened, staging, progress, selection)
     if strict:
@@ -346,10 +344,6 @@ def _commit(
                 outdated = tuple(mark_outdated(home, connection, old_id, name))
     except _PresentError:
         return "present", ()
-    except BaseException:
-        # What was interrupted after the swap is published: only what no row names may go.
-        sweep(home)
-        raise
     return "ingested" if old_id is None else "replaced", outdated
 
 

@@ -427,22 +427,49 @@ def test_disks_of_every_size(tmp_path: Path) -> None:
     assert {"full", "ingested"} == set(outcomes)
 
 
-def test_what_a_killed_process_left_is_swept_by_asking_for_the_same_again(
+def test_what_a_killed_process_left_is_swept_by_the_next_command(
     db: atlasdb.Database, tmp_path: Path
 ) -> None:
+    """Whichever it is; as long as the process lives, nothing of it is touched."""
     folder = SmallAtlas().write(tmp_path)
     db.ingest(str(folder))
     before = tree_of(db.home.folder)
-    for again in (NAME, str(folder)):
-        left = db.home.folder / "downloads" / "staging-0123"
-        left.mkdir(parents=True)
-        (left / "annotation.tiff").write_bytes(b"x" * 100)
-        (db.home.folder / ".atlas.duckdb.0123").write_bytes(b"x")
-        unnamed = db.home.folder / "volumes" / "gone_10um" / "1.0" / "abc"
-        unnamed.mkdir(parents=True)
-        assert db.ingest(again).status == "present"
-        assert tree_of(db.home.folder) == before
-        assert not unnamed.parents[1].exists()
+    left = db.home.folder / "downloads" / "staging-0123"
+    unnamed = db.home.folder / "volumes" / "gone_10um" / "1.0" / "abc"
+    lock = db.home.folder / ".lock"
+
+    def die(*, staging: bool) -> None:
+        if staging:
+            left.mkdir(parents=True)
+            (left / "annotation.tiff").write_bytes(b"x" * 100)
+        else:
+            (db.home.folder / ".atlas.duckdb.0123").write_bytes(b"x")
+            (db.home.folder / ".atlas.duckdb.0123.tmp").mkdir()
+            unnamed.mkdir(parents=True)
+            lock.write_text("12345")
+
+    def fail() -> None:
+        with pytest.raises(atlasdb.UnknownAtlasError):
+            db.remove("gone_10um")
+
+    commands = (
+        fail,
+        lambda: db.ingest(NAME),
+        lambda: db.ingest(str(folder)),
+        db.atlases,
+        lambda: db.sql("SELECT 1"),
+        lambda: db.voxels(NAME),
+    )
+    for command in commands:
+        for staging in (True, False):
+            die(staging=staging)
+            with lease(left) if staging else db.home.locked():
+                db.atlases()
+                assert left.exists() or unnamed.exists()
+            command()
+            assert tree_of(db.home.folder) == before
+            assert not unnamed.parents[1].exists()
+            assert not left.parent.exists()
 
 
 @pytest.mark.parametrize("where", ["sync_folder", "_sweep"])
