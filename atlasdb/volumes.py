@@ -7,6 +7,7 @@ opens them at once, a plane is read without the rest, and processes share their 
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import struct
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _AXES = {"axes": "ZYX"}
 _HEAD_BYTES = 4096
+_MACHINE = {errno.EACCES, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EPERM}
+"""Errors that say nothing of a file's content."""
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _STRIP_OFFSETS = 256, 257, 258, 259, 273
 
 
@@ -79,6 +82,8 @@ def read_volume(path: Path, shape: tuple[int, int, int]) -> NDArray[Any]:
         An empty, damaged or foreign file.
     ShapeError
         Another shape.
+    OSError
+        The file may be right, but cannot be opened or read.
     """
     import tifffile  # 15 ms, which a lookup does without
 
@@ -90,6 +95,8 @@ def read_volume(path: Path, shape: tuple[int, int, int]) -> NDArray[Any]:
     except PackageError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _MACHINE:
+            raise
         raise PackageError(
             f"{path.name} is no readable TIFF file ({path.stat().st_size:,} bytes): {error!s:.200}"
         ) from error
