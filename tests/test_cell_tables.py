@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,6 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from conftest import tree_of
 from oracles import Oracle, many_points
@@ -396,29 +393,6 @@ def test_readers_keep_what_they_have(pilot: atlasdb.Database) -> None:
         assert session.execute(count).scalar() == 300
     with pytest.raises(QueryError, match="pilot"):
         pilot.sql("FROM cells.pilot")
-
-
-def test_killed_on_the_way(pilot: atlasdb.Database, tmp_path: Path) -> None:
-    """Whenever `cells add` is killed, what is listed works and leftovers go with the next one."""
-    table = pa.concat_tables([cells(pilot)] * 2_000)
-    pq.write_table(table, tmp_path / "cells.parquet", row_group_size=50_000)
-    command = [sys.executable, "-m", "atlasdb", "--home", str(pilot.home.folder), "cells", "add"]
-    for attempt in range(6):
-        name = f"t{attempt}"
-        words = [name, str(tmp_path / "cells.parquet"), "--atlas", ATLAS, "-q"]
-        process = subprocess.Popen(
-            [*command, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        time.sleep(0.6 + 0.25 * attempt)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        for row in pilot.cell_tables().to_pylist():
-            assert sum(statuses(pilot, row["name"]).values()) == row["rows"]
-    pilot.add_cells("last", cells(pilot), ATLAS)
-    listed = [row["name"].removeprefix("cells.") for row in pilot.cell_tables().to_pylist()]
-    kept = [folder.name for folder in (pilot.home.folder / "cells").iterdir()]
-    assert sorted(kept) == sorted(listed)
-    assert not (pilot.home.folder / "downloads").exists()
 
 
 def test_named_queries_agree_with_counts(pilot: atlasdb.Database) -> None:

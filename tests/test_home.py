@@ -6,7 +6,6 @@ import contextlib
 import os
 import random
 import resource
-import signal
 import subprocess
 import sys
 import threading
@@ -266,54 +265,6 @@ def test_a_folder_under_lease_is_swept_later(db: atlasdb.Database, tmp_path: Pat
     assert not kept.exists()
     with pytest.raises(FileNotFoundError), lease(kept):
         pass
-
-
-KILLED = """
-import sys, atlasdb
-db = atlasdb.connect(sys.argv[1])
-print("ready", flush=True)
-if sys.argv[3] == "remove":
-    db.remove(sys.argv[2])
-else:
-    db.ingest(sys.argv[2], force=True)
-"""
-
-
-@pytest.mark.parametrize("seed", range(16))
-def test_a_killed_writer_leaves_the_home_as_it_was(
-    db: atlasdb.Database, tmp_path: Path, seed: int
-) -> None:
-    """At a random moment: all atlases whole, and the same command then succeeds."""
-    db.ingest("phantom_odd_mouse_100um")
-    db.ingest(str(SmallAtlas().write(tmp_path)))
-    rng = random.Random(seed)
-    atlas, how = (
-        ("phantom_odd_mouse_100um", "remove")
-        if seed % 4 == 3
-        else ("phantom_mouse_100um", "ingest")
-    )
-    process = run(KILLED, str(db.home.folder), atlas, how)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    time.sleep(rng.uniform(0, 0.12 if how == "remove" else 0.5))
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    names = {f"{row['name']}" for row in db.atlases().to_pylist()}
-    assert names >= {NAME}
-    assert all(result.ok for name in names for result in db.check(name))
-    if how == "remove":
-        if "phantom_odd_mouse_100um" in names:
-            db.remove(atlas)
-    else:
-        db.ingest(atlas, force=True)
-        assert all(result.ok for result in db.check(atlas))
-    rows = db.sql("SELECT DISTINCT parse_dirpath(path) AS p FROM volume").to_pylist()
-    folders = {
-        p.relative_to(db.home.folder).as_posix() for p in db.home.folder.glob("volumes/*/*/*")
-    }
-    assert folders == {row["p"] for row in rows}
-    left = {path.name for path in db.home.folder.iterdir()}
-    assert left <= {".lock", "atlas.duckdb", "volumes", "meshes"}
 
 
 @pytest.mark.parametrize("limit", [2_000, 200_000, 900_000, 2_000_000, 4_000_000])

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from atlasdb.atlas.opening import read_meshes
-from atlasdb.errors import BlobError, NoMeshError, PackageError
+from atlasdb.errors import NoMeshError
 from atlasdb.home import Leases
-from atlasdb.meshes import centres_of, chosen_triangles, half_mesh, read_mesh
+from atlasdb.meshes import centres_of, chosen_triangles, half_mesh
 from atlasdb.runs import LEFT, NEITHER, RIGHT
 from atlasdb.space import STANDARD, first_left_index
 from atlasdb.voxels.borders import surface
@@ -169,7 +169,7 @@ class Surfaces:
             The file is missing or was altered.
         """
         structure_id = self.structures.id_of(structure)
-        mesh = self._whole(structure_id)
+        mesh = self._mesh_file(structure_id).read()
         if hemisphere is not None:
             mesh = self._half(mesh, hemisphere)
             if not len(mesh.triangles):
@@ -262,18 +262,6 @@ class Surfaces:
         newer = read_meshes(record.home, record.data, missing)
         record.meshes.update(newer)
         self._fetched = (*self._fetched, Leases({mesh.path.parent for mesh in newer.values()}))
-
-    def _whole(self, structure_id: int) -> Mesh:
-        """Read a mesh, after making sure that it is the one that was ingested."""
-        file = self._mesh_file(structure_id)
-        file.check()
-        try:
-            return read_mesh(file.path)
-        except PackageError as error:
-            raise BlobError(f"the mesh {file.path} is not as it was ingested: {error}") from error
-        except OSError as error:
-            reason = error.strerror or error
-            raise BlobError(f"the mesh {file.path} cannot be read: {reason}") from error
 
     def _read_mesh(self, structure_id: int) -> meshio.Mesh:
         """Read a whole mesh for `structures`."""

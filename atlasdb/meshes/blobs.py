@@ -6,14 +6,19 @@ The one idea: a file that is not the one that was ingested is never taken for it
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from atlasdb.errors import BlobError, PackageError
-from atlasdb.meshes.obj import MeshCounts, count_mesh
+from atlasdb.meshes.obj import MeshCounts, count_mesh, read_mesh
 from atlasdb.volumes import sha256_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from atlasdb.meshes.surfaces import Mesh
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -64,21 +69,37 @@ class MeshFile:
             It is missing, truncated or altered, or cannot be read.
         """
         self.check_size()
+        if self.sha256 is None:
+            self._check_counts()
+        elif self._readable(sha256_of) != self.sha256:
+            raise BlobError(f"the mesh {self.path} was altered: its SHA-256 differs")
+
+    def read(self) -> Mesh:
+        """Read the mesh, after verifying the file.
+
+        Raises
+        ------
+        BlobError
+            As `check`.
+        """
+        self.check()
+        return self._readable(read_mesh)
+
+    def _readable(self, read: Callable[[Path], Read]) -> Read:
+        """Return what is read of the file."""
         try:
-            if self.sha256 is None:
-                self._check_counts()
-            elif sha256_of(self.path) != self.sha256:
-                raise BlobError(f"the mesh {self.path} was altered: its SHA-256 differs")
+            return read(self.path)
+        except BlobError:
+            raise
+        except PackageError as error:
+            raise BlobError(f"the mesh {self.path} is not as it was ingested: {error}") from error
         except OSError as error:
             reason = error.strerror or error
             raise BlobError(f"the mesh {self.path} cannot be read: {reason}") from error
 
     def _check_counts(self) -> None:
         """Verify what is known of a file without a digest."""
-        try:
-            found = count_mesh(self.path)
-        except PackageError as error:
-            raise BlobError(f"the mesh {self.path} is not as it was ingested: {error}") from error
+        found = self._readable(count_mesh)
         if found != (self.vertices, self.triangles):
             raise BlobError(
                 f"the mesh {self.path} was altered: it has {found.vertices:,} vertices and "
