@@ -15,6 +15,7 @@ from atlasdb.cell_queries import CellQueries
 from atlasdb.errors import QueryError, one_line
 from atlasdb.home import Home
 from atlasdb.queries import load
+from atlasdb.statements import TIMEOUT_S, only_reading, refuse_writing
 from atlasdb.structure_queries import StructureQueries
 
 if TYPE_CHECKING:
@@ -299,11 +300,27 @@ class Database(StructureQueries, CellQueries):
                 return database.head(), database.head()
         return upgrade(self.home)
 
-    def sql(self, query: str, parameters: list[Any] | dict[str, Any] | None = None) -> pa.Table:
-        """Run SQL on the database, which is opened read-only.
+    def sql(
+        self,
+        query: str,
+        parameters: list[Any] | dict[str, Any] | None = None,
+        *,
+        untrusted: bool = False,
+        timeout_s: float = TIMEOUT_S,
+    ) -> pa.Table:
+        """Run SQL that reads: the database, and whatever files it names.
 
-        What DuckDB offers beside (COPY … TO a file, ATTACH of another one) works as ever; run
-        statements of your own only.
+        Nothing is written. ``COPY … TO``, ``EXPORT``, ``ATTACH``, ``INSTALL``, ``LOAD``,
+        ``PREPARE``, ``CALL``, settings that name files and functions that open them for writing
+        are refused; what ``CREATE`` makes is in memory and gone afterwards. Statements still read
+        any file and address that you can, so run your own only.
+
+        A stranger's (a web form's, a language model's) are for `untrusted`: one SELECT, which reads
+        the home's tables, views and registered cells, and no other file, address, environment,
+        setting, secret or variable of Python's. It runs in a process of its own that cannot write,
+        and is stopped after `timeout_s`, and when it needs more than 1 GiB of memory in DuckDB or 4
+        GiB in all (where the system bounds it: Linux) or gives more than 256 MiB of rows. It can
+        learn the home's path.
 
         Parameters
         ----------
@@ -311,6 +328,10 @@ class Database(StructureQueries, CellQueries):
             One statement, or several separated by semicolons; the last one's rows are returned.
         parameters
             Values for ``?`` (a list) or ``$name`` (a dict).
+        untrusted
+            Whether a stranger wrote the query.
+        timeout_s
+            After how many seconds an untrusted query is stopped; others never are.
 
         Returns
         -------
@@ -320,10 +341,26 @@ class Database(StructureQueries, CellQueries):
         Raises
         ------
         QueryError
-            DuckDB refuses the statement.
+            The statement is refused, by DuckDB or because it does not only read, or takes too much.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> db = connect(tempfile.mkdtemp())
+        >>> _ = db.ingest("phantom_mouse_100um")
+        >>> db.sql("SELECT count(*) AS n FROM structure", untrusted=True).to_pylist()
+        [{'n': 45}]
+        >>> db.sql("SELECT * FROM read_text('/etc/passwd')", untrusted=True)
+        Traceback (most recent call last):
+        atlasdb.errors.QueryError: the table function read_text is refused with --untrusted
         """
-        with database.reading(self.home) as connection:
+        if untrusted:
+            from atlasdb.confined import ask  # subprocess
+
+            return ask(self.home, query, parameters, timeout_s=timeout_s)
+        with database.reading(self.home) as connection, only_reading(connection):
             try:
+                refuse_writing(connection, query)
                 result = connection.execute(query, parameters)
             except (duckdb.Error, UnicodeError) as error:
                 raise QueryError(one_line(str(error))) from error

@@ -65,10 +65,22 @@ class TypedWord:
 
 
 @contextmanager
-def reading(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+def reading(
+    home: Home, *, repairs: bool = True, threads: int | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a home's database for reading, as the default database of a connection.
 
     The first reader after a writer failed or was killed sweeps what that left, where it can.
+
+    Parameters
+    ----------
+    home
+        The home.
+    repairs
+        Whether the home may be written to: to sweep it, and, if it was moved, so that other
+        programs find its cells.
+    threads
+        How many DuckDB begins with; by default as many as there are processors.
 
     Raises
     ------
@@ -79,12 +91,12 @@ def reading(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     SchemaVersionError
         Its schema is older or newer; the message names the command to run.
     """
-    if home.is_interrupted():
+    if repairs and home.is_interrupted():
         sweep(home)
-    with reading_any_schema(home) as connection:
+    with reading_any_schema(home, threads=threads) as connection:
         try:
             check_schema(connection, home)
-            if is_moved(connection, home):
+            if repairs and is_moved(connection, home):
                 with suppress(HomeError):  # where it can be written; this connection does without
                     relocate(home, timeout_s=0)
             yield connection
@@ -96,9 +108,11 @@ def reading(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @contextmanager
-def reading_any_schema(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+def reading_any_schema(
+    home: Home, *, threads: int | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a home's database for reading, whatever its schema."""
-    connection = duckdb.connect()
+    connection = duckdb.connect(config={} if threads is None else {"threads": str(threads)})
     try:
         leases = attach(connection, home)
         yield connection
@@ -154,6 +168,12 @@ def _cell_files(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
         return connection.execute("SELECT path, location FROM main.cell_table").fetchall()
     except (duckdb.CatalogException, duckdb.BinderException):  # an older schema, or none
         return []
+
+
+def cell_paths(connection: duckdb.DuckDBPyConnection, home: Home) -> list[Path]:
+    """Return the files of the registered tables of cells, where a home is now."""
+    folder = home.folder.resolve()
+    return [folder / PurePosixPath(path) for path, _ in _cell_files(connection)]
 
 
 def _leases_on(home: Home, files: Sequence[tuple[str, str]]) -> list[Leases]:
