@@ -1,7 +1,8 @@
 """Names of atlases: ``NAME`` is the highest version at hand, ``NAME@VERSION`` exactly one.
 
 The one idea: a name becomes a folder and a DuckDB schema, so it is checked once, here, to be made
-of letters, digits, ``_``, ``-`` and ``.`` only; versions are compared as integers (1.10 > 1.9).
+of letters, digits, ``_``, ``-`` and ``.`` only, and no device of Windows's; versions are compared
+as integers (1.10 > 1.9).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from atlasdb.errors import PackageError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 _VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})")
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _RESOLUTION = re.compile(r"_(\d+(\.\d+)?)(nm|um|mm)")
 _UNITS_UM = {"nm": 1e-3, "um": 1.0, "mm": 1e3}
 
@@ -79,7 +81,20 @@ def checked_name(name: str) -> str:
             f"{name!r} is no name for an atlas: expected letters, digits, '_', '-' and '.', "
             "such as allen_mouse_100um"
         )
+    if is_device(name):
+        raise PackageError(f"{name!r} is no name for an atlas: Windows has no such folder")
     return name
+
+
+def is_device(name: str) -> bool:
+    """Whether a name is one of Windows's devices, which no file or folder there can be called.
+
+    Examples
+    --------
+    >>> is_device("con"), is_device("NUL.tiff"), is_device("cone")
+    (True, True, False)
+    """
+    return bool(_DEVICES.fullmatch(name))
 
 
 def full_name(name: str, resolution_um: float, folder: str = "") -> str:

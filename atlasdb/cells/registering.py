@@ -33,6 +33,7 @@ from atlasdb.errors import (
     UnknownCellTableError,
 )
 from atlasdb.home import sync_folder
+from atlasdb.names import is_device
 from atlasdb.views import cell_tables, create_cell_views
 from atlasdb.volumes import sha256_of
 from atlasdb.voxels import STATUSES, AtlasVoxels
@@ -120,6 +121,8 @@ def add_cells(
             f"{name!r:.80} can be no table: expected letters, digits and _, not beginning with a "
             "digit"
         )
+    if is_device(name):
+        raise CellTableError(f"{name!r} can be no table: Windows has no such folder; add a letter")
     clashing = [column for column in points.schema.names if column.lower() == _PINNED]
     if clashing:
         raise PointsError(f"the view adds a column {_PINNED}, which {points.name} has: rename it")
