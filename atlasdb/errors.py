@@ -244,3 +244,16 @@ def one_line(message: str) -> str:
     lines = [line.strip() for line in message.splitlines()]
     kept = [line for line in lines if line and not line.startswith("LINE ") and line.strip("^ ")]
     return " ".join(kept)
+
+
+def printable(text: str) -> str:
+    r"""Return a text for a terminal: what is no visible character is escaped, newlines too.
+
+    Examples
+    --------
+    >>> print(printable("\x1b]0;owned\x07 VISp 🧠"))
+    \x1b]0;owned\x07 VISp 🧠
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

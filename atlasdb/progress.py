@@ -11,6 +11,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from atlasdb.errors import printable
 from atlasdb.sources.base import NoProgress
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class _Lines:
 
     def step(self, label: str, total: int | None = None, measure: str = "bytes") -> None:
         size = f" ({total:,} {measure})" if total else ""
-        print(f"{label}{size}", file=sys.stderr, flush=True)
+        print(f"{printable(label)}{size}", file=sys.stderr, flush=True)
         self._total, self._done, self._measure = total, 0, measure
         self._begin = self._told = time.monotonic()
 
@@ -50,7 +51,7 @@ class _Lines:
         print(f"  {self._done:,} {self._measure}{share}, {speed}", file=sys.stderr, flush=True)
 
     def note(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 class _Bars:
@@ -65,14 +66,14 @@ class _Bars:
 
         if self._task is not None:
             self._bars.remove_task(self._task)
-        self._task = self._bars.add_task(escape(label), total=total, measure=measure)
+        self._task = self._bars.add_task(escape(printable(label)), total=total, measure=measure)
 
     def advance(self, amount: int) -> None:
         if self._task is not None:
             self._bars.advance(self._task, amount)
 
     def note(self, text: str) -> None:
-        self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._bars.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 class Calling:

@@ -75,7 +75,7 @@ LAYERS = (
     ("ingest",),
     ("mesh_fetching", "updating", "verify"),
     ("api", "brainglobe"),
-    ("cli.lazy", "cli.options", "cli.rows"),
+    ("cli.lazy", "cli.options", "cli.rows", "cli.telling"),
     ("cli.output", "cli.points"),
     ("cli.counts", "cli.pictures"),
     ("cli.*",),

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from atlasdb.errors import AtlasDBError
+from atlasdb.errors import AtlasDBError, printable
 
 COMMANDS = (
     "ingest",
@@ -114,7 +114,7 @@ def run(args: list[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _interrupted()
     except (AtlasDBError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {printable(str(error))}", err=True)
         return 1
     except RuntimeError as error:
         if isinstance(error.__cause__, KeyboardInterrupt):  # as DuckDB passes it on

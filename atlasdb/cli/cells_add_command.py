@@ -8,6 +8,7 @@ import click
 
 from atlasdb.cli.options import home_option, point_options, quiet_option
 from atlasdb.cli.points import Columns, opened_points, shown, tell
+from atlasdb.cli.telling import say
 
 if TYPE_CHECKING:
     from atlasdb.api import Database
@@ -61,7 +62,5 @@ def command(
         report = add_cells(
             db.home, name, points, atlas, wanted=wanted, force=force, progress=progress
         )
-    click.echo(
-        f"{report.status} cells.{report.name}: {report.tally.total:,} cells in {report.atlas}"
-    )
+    say(f"{report.status} cells.{report.name}: {report.tally.total:,} cells in {report.atlas}")
     tell(report.tally, report.atlas, points, quiet=quiet)

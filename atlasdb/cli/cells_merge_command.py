@@ -9,6 +9,7 @@ import click
 
 from atlasdb.cli.counts import Report, report_options
 from atlasdb.cli.options import files_argument, home_option
+from atlasdb.cli.telling import say
 
 if TYPE_CHECKING:
     from atlasdb.api import Database
@@ -45,4 +46,4 @@ def command(
     wanted.write(table)
     if not wanted.quiet:
         parts = f"{len(files):,} partial count{'' if len(files) == 1 else 's'}"
-        click.echo(f"{table.tally} ({voxels.name}; {parts})", err=True)
+        say(f"{table.tally} ({voxels.name}; {parts})", err=True)

@@ -16,6 +16,7 @@ from atlasdb.cli.options import (
 )
 from atlasdb.cli.output import saving
 from atlasdb.cli.points import Columns, opened_points, refuse_input, shown
+from atlasdb.cli.telling import say
 
 if TYPE_CHECKING:
     from atlasdb.api import Database
@@ -76,4 +77,4 @@ def command(
     with saving(str(file)) as stream:
         np.save(stream, found, allow_pickle=False)
     if not quiet:
-        click.echo(f"{len(found):,} of {read:,} cells ({points.coordinates})", err=True)
+        say(f"{len(found):,} of {read:,} cells ({points.coordinates})", err=True)

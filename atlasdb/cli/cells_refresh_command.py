@@ -8,6 +8,7 @@ import click
 
 from atlasdb.cli.options import home_option, quiet_option
 from atlasdb.cli.points import shown
+from atlasdb.cli.telling import say
 
 if TYPE_CHECKING:
     from atlasdb.api import Database
@@ -21,4 +22,4 @@ def command(db: Database, name: str, *, quiet: bool) -> None:
     """Annotate the table NAME again, with its atlas as it is now."""
     with shown(quiet=quiet) as progress:
         report = db.refresh_cells(name, progress=progress)
-    click.echo(f"cells.{report.name}: {report.tally} ({report.atlas})")
+    say(f"cells.{report.name}: {report.tally} ({report.atlas})")

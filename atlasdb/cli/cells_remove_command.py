@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from atlasdb.cli.options import home_option
+from atlasdb.cli.telling import say
 
 if TYPE_CHECKING:
     from atlasdb.api import Database
@@ -17,4 +18,4 @@ if TYPE_CHECKING:
 @home_option
 def command(db: Database, name: str) -> None:
     """Remove the table NAME; the file that it was read from stays."""
-    click.echo(f"removed cells.{db.remove_cells(name)}")
+    say(f"removed cells.{db.remove_cells(name)}")

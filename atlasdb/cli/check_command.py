@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from atlasdb.cli.options import atlas_argument, home_option
+from atlasdb.cli.telling import say
 
 if TYPE_CHECKING:
     from atlasdb.api import Database
@@ -24,7 +25,7 @@ def command(ctx: click.Context, db: Database, atlas: str) -> None:
     """
     results = db.check(atlas)
     for result in results:
-        click.echo(
+        say(
             f"ok       {result.subject}"
             if result.ok
             else f"PROBLEM  {result.subject}: {result.problem}"
@@ -37,6 +38,6 @@ def command(ctx: click.Context, db: Database, atlas: str) -> None:
             if not of_cells
             else ": the atlas itself is as it was"
         )
-        click.echo(f"error: {problems} of {len(results)} checks failed{advice}", err=True)
+        say(f"error: {problems} of {len(results)} checks failed{advice}", err=True)
         ctx.exit(1)
-    click.echo(f"{atlas}: {len(results)} checks passed")
+    say(f"{atlas}: {len(results)} checks passed")

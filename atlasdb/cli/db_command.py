@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from atlasdb.cli.options import home_option
+from atlasdb.cli.telling import say
 
 if TYPE_CHECKING:
     from atlasdb.api import Database
@@ -23,9 +24,9 @@ def current(db: Database) -> None:
     """Print the schema's revision, and whether this atlasdb works with it."""
     found, needed = db.schema_revisions()
     if found == needed:
-        click.echo(f"{found} (current)")
+        say(f"{found} (current)")
     else:
-        click.echo(f"{found or 'none'} (this atlasdb works with {needed})")
+        say(f"{found or 'none'} (this atlasdb works with {needed})")
 
 
 @command.command()
@@ -34,9 +35,9 @@ def upgrade(db: Database) -> None:
     """Bring an older database to this atlasdb's schema; nothing is lost."""
     before, after = db.upgrade()
     if before == after:
-        click.echo(f"the schema is current: {after}")
+        say(f"the schema is current: {after}")
     else:
-        click.echo(f"upgraded from {before or 'none'} to {after}")
+        say(f"upgraded from {before or 'none'} to {after}")
 
 
 @command.command()
@@ -45,4 +46,4 @@ def relocate(db: Database) -> None:
     """Let the tables of cells be found in a home that was moved, by any client of DuckDB."""
     moved = db.relocate()
     folder = db.home.folder.resolve()
-    click.echo(f"tables of cells are read from {folder}{'' if moved else ', as before'}")
+    say(f"tables of cells are read from {folder}{'' if moved else ', as before'}")

@@ -8,6 +8,8 @@ import click
 
 from atlasdb.cli.options import atlas_argument, format_option, home_option, output_option
 from atlasdb.cli.output import write_table
+from atlasdb.cli.telling import say
+from atlasdb.errors import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +36,7 @@ def command(db: Database, atlas: str, form: str | None, output: str | None) -> N
         return
     _show(row)
     if findings.num_rows:
-        click.echo(f"\nfindings (all: atlasdb sql 'FROM \"{_full_name(row)}\".finding')")
+        say(f"\nfindings (all: atlasdb sql 'FROM \"{_full_name(row)}\".finding')")
         write_table(findings, "table", None)
 
 
@@ -57,4 +59,4 @@ def _show(row: pa.Table) -> None:
             shown = ", ".join(map(str, shown))
         elif isinstance(shown, int) and not isinstance(shown, bool):
             shown = f"{shown:,}"
-        click.echo(f"{name:<{width}}  {'' if shown is None else shown}")
+        say(f"{name:<{width}}  {'' if shown is None else printable(str(shown))}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from atlasdb.cli.options import home_option, quiet_option, source_option
+from atlasdb.cli.telling import say
 
 if TYPE_CHECKING:
     from atlasdb.api import Database
@@ -61,15 +62,15 @@ def command(
         )
     if report.status == "present":
         without = f", without {' and '.join(report.left_out)}" if report.left_out else ""
-        click.echo(f"{report.atlas} is already there{without} (--force replaces it)")
+        say(f"{report.atlas} is already there{without} (--force replaces it)")
         return
-    click.echo(
+    say(
         f"{report.status} {report.atlas} from {report.origin}: {report.structures:,} structures, "
         f"{report.meshes:,} meshes, {time.monotonic() - begin:.1f} s"
     )
     _show_findings(report)
     for table in report.outdated:
-        click.echo(
+        say(
             f"cells.{table} was annotated with the atlas as it was before: "
             f"`atlasdb cells refresh {table}` annotates it again",
             err=True,
@@ -85,6 +86,6 @@ def _show_findings(report: IngestReport) -> None:
         severity[finding.code] = finding.severity
     for code, details in by_code.items():
         more = f" … {len(details):,} in all" if len(details) > 1 else ""
-        click.echo(f"  {severity[code]} {code}: {details[0]}{more}")
+        say(f"  {severity[code]} {code}: {details[0]}{more}")
     if by_code:
-        click.echo(f"  all of them: atlasdb sql 'FROM \"{report.atlas}\".finding'")
+        say(f"  all of them: atlasdb sql 'FROM \"{report.atlas}\".finding'")

@@ -8,6 +8,7 @@ import click
 
 from atlasdb.cli.options import format_option, home_option, output_option, source_option
 from atlasdb.cli.output import write_table
+from atlasdb.cli.telling import say
 
 if TYPE_CHECKING:
     from atlasdb.api import Database
@@ -35,4 +36,4 @@ def command(
     known = catalogue(db.home, source)
     write_table(offer_rows(known), form, output)
     for note in known.listings.notes():
-        click.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)

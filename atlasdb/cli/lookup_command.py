@@ -17,6 +17,7 @@ from atlasdb.cli.options import (
     unit_option,
     voxels_option,
 )
+from atlasdb.cli.telling import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,7 +132,7 @@ def _write_point(
     if (form or form_of(output)) == "table":
         where = "outside the volume" if is_outside else "voxel " + " ".join(map(str, voxel))
         sign = {"um": " µm", "mm": " mm", "m": " m"}.get(unit, " in voxels")
-        click.echo(f"{' '.join(words)}{sign} = {where}", err=output is not None)
+        say(f"{' '.join(words)}{sign} = {where}", err=output is not None)
     else:
         names = [f"{axis}_{unit}" for axis in ("ap", "si", "rl")]
         indices = [None] * _AXES if is_outside else voxel
@@ -194,4 +195,4 @@ def _write_table(
     write_batches(batches(), form, output)
     if not quiet:
         unit = points.coordinates.unit
-        click.echo(f"{tally} ({voxels.name}, coordinates in {unit})", err=True)
+        say(f"{tally} ({voxels.name}, coordinates in {unit})", err=True)

@@ -14,6 +14,7 @@ from atlasdb.cli.options import (
     orientation_option,
     structures_argument,
 )
+from atlasdb.cli.telling import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,4 +64,4 @@ def command(
     words = ", ".join(word.text for word in structures)
     side = f", {hemisphere}" if hemisphere else ""
     volume = f"{count * ap * si * rl / 1e9:.10g} mm³"
-    click.echo(f"wrote {output}: {words}{side} of {voxels.name}, {count:,} voxels, {volume}")
+    say(f"wrote {output}: {words}{side} of {voxels.name}, {count:,} voxels, {volume}")

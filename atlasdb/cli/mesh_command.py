@@ -14,6 +14,7 @@ from atlasdb.cli.options import (
     orientation_option,
     structures_argument,
 )
+from atlasdb.cli.telling import say
 
 if TYPE_CHECKING:
     from atlasdb.api import Database
@@ -58,7 +59,7 @@ def command(
         )
     words = ", ".join(cell(word.text) for word in structures)
     side = f", {hemisphere}" if hemisphere else ""
-    click.echo(
+    say(
         f"wrote {output}: {words}{side} of {opened.voxels.name}, {vertices:,} vertices, "
         f"{triangles:,} triangles"
     )

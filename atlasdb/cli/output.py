@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 import click
 
 from atlasdb.cli.options import FORMATS, HOME
-from atlasdb.errors import AtlasDBError
+from atlasdb.errors import AtlasDBError, printable
 from atlasdb.wholefile import writing
 
 if TYPE_CHECKING:
@@ -267,10 +267,11 @@ def _drawn(table: pa.Table) -> str:
     # On a terminal, cells are wrapped; elsewhere, and where that would take long, never.
     wraps = sys.stdout is not None and sys.stdout.isatty() and len(cells) <= _MOST_WRAPPED
     draw = _wrapped if wraps else _aligned
+    names = list(map(printable, table.column_names))
     origin = (table.schema.metadata or {}).get(b"atlas", b"").decode()
     source = f", {origin}" if origin else ""
     count = f"({table.num_rows:,} row{'' if table.num_rows == 1 else 's'}{source})"
-    return "\n".join([*draw(table.column_names, cells, is_number), count]) + "\n"
+    return "\n".join([*draw(names, cells, is_number), count]) + "\n"
 
 
 def _aligned(names: list[str], cells: list[list[str]], is_number: list[bool]) -> list[str]:
@@ -315,6 +316,4 @@ def cell(value: object) -> str:
         return f"{value:.10g}"
     if isinstance(value, list):
         return ", ".join(map(cell, value))
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value)
-    )
+    return printable(str(value))

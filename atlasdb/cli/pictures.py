@@ -9,6 +9,7 @@ import click
 
 from atlasdb.cli.options import checked_text
 from atlasdb.cli.output import saving
+from atlasdb.cli.telling import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,4 +198,4 @@ def write_picture(picture: Picture, output: str, dpi: float) -> None:
     form = checked_form(output)
     with saving(output) as stream:
         picture.write(stream, form, dpi=dpi)
-    click.echo(f"wrote {output}: {picture.caption}")
+    say(f"wrote {output}: {picture.caption}")

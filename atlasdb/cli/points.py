@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from atlasdb.cli.telling import say
+
 if TYPE_CHECKING:
     from atlasdb.cells.reading import Points
     from atlasdb.sources.base import Progress
@@ -40,7 +42,7 @@ def refuse_input(output: str | None, points: Points) -> None:
 def tell(tally: Any, atlas: object, points: Points, *, quiet: bool) -> None:  # noqa: ANN401
     """Say how many points there were, of which status, and how they were understood."""
     if not quiet:
-        click.echo(f"{tally} ({atlas}; {points.coordinates})", err=True)
+        say(f"{tally} ({atlas}; {points.coordinates})", err=True)
 
 
 def shown(*, quiet: bool) -> AbstractContextManager[Progress | None]:

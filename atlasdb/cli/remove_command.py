@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from atlasdb.cli.options import atlas_argument, home_option
+from atlasdb.cli.telling import say
 
 if TYPE_CHECKING:
     from atlasdb.api import Database
@@ -20,4 +21,4 @@ def command(db: Database, atlas: str) -> None:
 
     ATLAS is NAME (the highest version in the database) or NAME@VERSION.
     """
-    click.echo(f"removed {db.remove(atlas)}")
+    say(f"removed {db.remove(atlas)}")

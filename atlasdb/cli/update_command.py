@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from atlasdb.cli.options import home_option, quiet_option, source_option
+from atlasdb.cli.telling import say
 
 if TYPE_CHECKING:
     from atlasdb.api import Database
@@ -41,13 +42,13 @@ def command(
     with nullcontext() if quiet else progress_shown() as progress:
         reports = db.update(atlas, source=source, prune=prune, strict=strict, progress=progress)
     for report in reports:
-        click.echo(_told(report), err=report.status == "failed")
+        say(_told(report), err=report.status == "failed")
         for old in report.removed:
-            click.echo(f"removed {old}")
+            say(f"removed {old}")
         for reason in report.kept:
-            click.echo(reason, err=True)
+            say(reason, err=True)
     if not reports:
-        click.echo("nothing here comes from a source")
+        say("nothing here comes from a source")
     if any(report.status == "failed" for report in reports):
         ctx.exit(1)
 

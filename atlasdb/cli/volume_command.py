@@ -13,6 +13,7 @@ from atlasdb.cli.options import (
     image_option,
     orientation_option,
 )
+from atlasdb.cli.telling import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,4 +42,4 @@ def command(
     with saying_why(output):
         voxels.write_volume(output, kind, depth=depth, orientation=orientation)
     what = kind if depth is None else f"{kind} cut at depth {depth}"
-    click.echo(f"wrote {output}: {what} of {voxels.name}, {voxels.grid_in(orientation)}")
+    say(f"wrote {output}: {what} of {voxels.name}, {voxels.grid_in(orientation)}")
