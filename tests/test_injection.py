@@ -28,6 +28,7 @@ from atlasdb.errors import (
 )
 from atlasdb.models import Structure
 from atlasdb.names import checked_name
+from atlasdb.sources.places import parse_listing
 
 ATLAS = "small_rat_50um"
 
@@ -445,3 +446,18 @@ def test_references_that_would_be_one_file(
     with pytest.raises(PackageError, match="additional references cannot be named"):
         db.ingest(str(package))
     assert not db.home.has_database()
+
+
+def test_mirrors_offer_no_names_that_are_none(tmp_path: Path, db: atlasdb.Database) -> None:
+    """What a server or a folder lists is shown only if it could be an atlas."""
+    names = [name for name in HOSTILE if name.strip() == name and name.isprintable() and name]
+    lines = [f"{name} = 1.0" for name in (*names, "\x1b]0;owned\x07", "con", "small_rat_50um")]
+    listed = parse_listing("[atlases]\n" + "\n".join(lines), "the list")
+    assert list(listed) == ["small_rat_50um"]
+    SmallAtlas().write(tmp_path / "mirror")
+    for name in ("..x", "a b", "con", "é", "\x1b[2J", "-o"):
+        folder = tmp_path / "mirror" / f"{name}_v1.0"
+        folder.mkdir()
+        (folder / "metadata.json").write_text("{}")
+    offered = db.available(str(tmp_path / "mirror"))
+    assert offered["atlas"].to_pylist() == ["small_rat_50um"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from atlasdb.download import exists, fetch_text
 from atlasdb.encodings import decoded
 from atlasdb.errors import DownloadError, PackageError, SourceError
-from atlasdb.names import AtlasName, Version
+from atlasdb.names import AtlasName, Version, checked_name
 from atlasdb.sources.archive import ArchiveOrigin
 from atlasdb.sources.components import ATLASES, ComponentsOrigin, folder_of, manifest_key
 from atlasdb.sources.components import FORMAT as COMPONENTS
@@ -264,7 +264,7 @@ class FolderOfPackages(_Folder):
             stem, _, version = path.name.removesuffix(ending).rpartition("_v")
             is_package = path.is_file() if ending else (path / "metadata.json").is_file()
             try:
-                parsed = Version.parse(version)
+                stem, parsed = checked_name(stem), Version.parse(version)
             except PackageError:
                 continue
             if is_package and (not ending or parsed not in found.get(stem, {})):
@@ -310,15 +310,16 @@ class FolderOfComponents(_Folder):
         for manifest in (self.folder / ATLASES).glob("*/*/manifest.json"):
             with suppress(PackageError):
                 version = Version.parse(manifest.parent.name.replace("_", "."))
+                name = checked_name(manifest.parent.parent.name)
                 if manifest.parent.name == folder_of(version):
-                    found.setdefault(manifest.parent.parent.name, []).append(version)
+                    found.setdefault(name, []).append(version)
         return found
 
 
 def parse_listing(text: str, where: str) -> dict[str, Version]:
     """Return the versions in BrainGlobe's last_versions.conf.
 
-    An entry that is no version is passed over.
+    An entry whose name is no atlas's, or whose version is none, is passed over.
 
     Parameters
     ----------
@@ -339,7 +340,7 @@ def parse_listing(text: str, where: str) -> dict[str, Version]:
         parser.read_string(text)
         for name, version in parser["atlases"].items():
             with suppress(PackageError):
-                listed[name] = Version.parse(version)
+                listed[checked_name(name)] = Version.parse(version)
     except (configparser.Error, KeyError) as error:
         page = "an HTML page" if text.lstrip().startswith("<") else "no list of atlases"
         raise SourceError(f"{where} is {page}: expected BrainGlobe's {LISTING}") from error
