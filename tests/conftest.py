@@ -35,7 +35,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def _private_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep every test away from the user's own home, atlases and settings."""
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
-    for name in ("HOME", "SOURCE"):
+    for name in ("HOME", "SOURCE", "LIMITS"):
         monkeypatch.delenv(f"ATLASDB_{name}", raising=False)
     for name in ("BRAINGLOBE_CONFIG_DIR", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)

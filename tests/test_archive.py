@@ -17,7 +17,8 @@ from small import SmallAtlas
 
 import atlasdb
 from atlasdb.errors import ArchiveError
-from atlasdb.sources.archive import Limits, unpack
+from atlasdb.limits import Limits
+from atlasdb.sources.archive import unpack
 from atlasdb.sources.base import NoProgress
 
 
@@ -138,9 +139,9 @@ def test_a_member_of_absurd_size(db: atlasdb.Database, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
-        (Limits(members=3), "over 3 members"),
-        (Limits(bytes=100), "absurdly large: .* over 100"),
-        (Limits(ratio=1, free_bytes=0), "absurdly large: .* unpack to"),
+        (Limits(members=3), "4 members, over the limit of 3 .*members=NUMBER"),
+        (Limits(bytes=100), "absurdly large: .* over the limit of 100 .*bytes=NUMBER"),
+        (Limits(ratio=1, free_bytes=0), "absurdly large: .* unpack to .*ratio=NUMBER"),
     ],
 )
 def test_limits(tmp_path: Path, limits: Limits, message: str) -> None:
@@ -234,7 +235,7 @@ def test_what_is_passed_over_counts_all_the_same(tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.mkdir()
     for limits in (Limits(members=10), Limits(bytes=10_000)):
-        with pytest.raises(ArchiveError, match="over 10"):
+        with pytest.raises(ArchiveError, match="over the limit of 10"):
             unpack(archive, target, progress=NoProgress(), limits=limits)
 
 

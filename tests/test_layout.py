@@ -20,7 +20,7 @@ PACKAGE = PROJECT / "atlasdb"
 
 LAYERS = (
     ("errors",),
-    ("encodings", "filelock", "findings", "hierarchy", "names", "space", "wholefile"),
+    ("encodings", "filelock", "findings", "hierarchy", "limits", "names", "space", "wholefile"),
     ("citations", "structures"),
     ("runs",),
     ("volumes", "meshes.plain", "meshes.surfaces"),

@@ -17,6 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, cast
 
 from atlasdb.errors import ArchiveError, HomeError
+from atlasdb.limits import Limits as Limits  # noqa: PLC0414 (by this name here too)
+from atlasdb.limits import current
 from atlasdb.sources.base import EVERYTHING, Progress, Provenance, Selection
 from atlasdb.sources.digests import Digest, sha256_of
 from atlasdb.sources.package import FORMAT, TiffPackage, open_package
@@ -35,32 +37,6 @@ _LARGEST_REST = 1 << 26
 _LONGEST_NAME = 255
 _EXTENDED = (b"L", b"K", b"x", b"g", b"X")
 _FILES = re.compile(r"metadata\.json|structures\.json|[A-Za-z0-9_.-]+\.tiff|meshes/-?\d{1,19}\.obj")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How large an archive may be before it is taken for an attack or an accident.
-
-    Attributes
-    ----------
-    members
-        Files and folders.
-    bytes
-        Size of all members, unpacked.
-    ratio
-        Bytes unpacked for each byte packed, once past `free_bytes`. (Label volumes reach a
-        hundred; deflate's own limit is 1,032.)
-    free_bytes
-        Unpacked bytes up to which the ratio does not matter.
-    header_bytes
-        Size of an extended header (a long name, say), which is read into memory whole.
-    """
-
-    members: int = 200_000
-    bytes: int = 1 << 36
-    ratio: int = 500
-    free_bytes: int = 1 << 30
-    header_bytes: int = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -129,8 +105,8 @@ def unpack(
     progress
         Told of the packed bytes read.
     limits
-        What is absurdly large; by default 64 GiB, 200,000 members, and past 1 GiB 500 bytes
-        unpacked for each byte packed.
+        What is absurdly large; by default what the environment states, else 64 GiB, 200,000
+        members, and past 1 GiB 500 bytes unpacked for each byte packed.
     name
         What errors call the archive; by default its file's name.
 
@@ -150,7 +126,7 @@ def unpack(
         _check_magic(name, file)
         size = archive.stat().st_size
         progress.step(f"unpacking {name}", size)
-        limits = limits or Limits()
+        limits = limits or current()
         stream = _Inflating(file, progress, limits)
         try:
             top = _unpack_members(stream, target, limits)
@@ -190,10 +166,10 @@ class _Inflating:
     def _count(self, size: int) -> None:
         """Count unpacked bytes and refuse what no real archive unpacks to."""
         self.unpacked += size
-        if self.unpacked > self._limits.free_bytes + self._limits.ratio * self.packed:
+        if self.unpacked > self._limits.unpacked(self.packed):
             raise ArchiveError(
                 f"the archive is absurdly large: {self.packed:,} bytes unpack to "
-                f"{self.unpacked:,} and more"
+                f"{self.unpacked:,} and more; this ratio is {self._limits.over('ratio')}"
             )
 
     def finish(self) -> None:
@@ -295,11 +271,11 @@ def _checked_members(
         _check_member(member)
         total += max(member.size, 0)
         if number > limits.members:
-            raise ArchiveError(f"the archive has over {limits.members:,} members")
+            raise ArchiveError(f"the archive has {number:,} members, {limits.over('members')}")
         if total > limits.bytes:
             raise ArchiveError(
-                f"the archive is absurdly large: {member.name!r} brings it to {total:,} bytes, "
-                f"over {limits.bytes:,}"
+                f"the archive is absurdly large: {member.name!r:.200} brings it to {total:,} "
+                f"bytes, {limits.over('bytes')}"
             )
         if total > room:
             # Not the archive's fault, so that a download of it is kept.
@@ -319,7 +295,8 @@ def _header_type(limits: Limits) -> type[tarfile.TarInfo]:
         def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
             if self.type in _EXTENDED and self.size > limits.header_bytes:
                 raise ArchiveError(
-                    f"the archive is absurdly large: it has a header of {self.size:,} bytes"
+                    f"the archive is absurdly large: it has a header of {self.size:,} bytes, "
+                    f"{limits.over('header_bytes')}"
                 )
             return super()._proc_member(tar)  # type: ignore[misc,no-any-return]
 
