@@ -393,8 +393,8 @@ def test_rows_across_blocks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         assert [row["ap_um"] for row in found] == list(range(200))
     file.write_text('note,ap_um,si_um,rl_um\n"open,1,2,3\n' + "x,1,2,3\n" * 100)
     monkeypatch.setattr("atlasdb.cells.text._BLOCK_BYTES", 64)
-    monkeypatch.setattr("atlasdb.cells.text._LONGEST_ROW", 256)
-    with pytest.raises(PointsError, match="a row has over 256 bytes; is a quote not closed"):
+    monkeypatch.setenv("ATLASDB_LIMITS", "row_bytes=256")
+    with pytest.raises(PointsError, match="over the limit of 256 .*; is a quote not closed"):
         list(open_points(str(file)).blocks())
 
 

@@ -27,6 +27,7 @@ from atlasdb.cells.flow import in_order
 from atlasdb.cells.pieces import BLOCK_ROWS, Block
 from atlasdb.cells.positions import Positions
 from atlasdb.cells.reading import Points, open_points
+from atlasdb.cells.text import end_of_rows
 from atlasdb.errors import PointsError
 from atlasdb.voxels.grid import Grid
 
@@ -733,3 +734,54 @@ def test_an_error_in_a_thread_ends_all() -> None:
             return
         threading.Event().wait(0.05)
     raise AssertionError("threads go on")
+
+
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ('1,2,3,"b\n1,2,3,c\n1,2,3,d\n', '"b'),
+        ('1,2,3,a\n1,2,"3\n1,2,3,c\n', '"3'),
+        ('1,2,3,a\n1,2,3,"b ""c"""\n1,2,3,"d\n', '"d'),
+        ('1,2,3,5" probe\n1,2,3,"d\n1,2,3,e\n', '"d'),
+        ("1,2,3,a\n" * 600_000 + '1,2,3,"b\n' + "1,2,3,c\n" * 600_000, '"b'),
+    ],
+)
+def test_a_quote_that_would_swallow_rows(tmp_path: Path, body: str, wrong: str) -> None:
+    path = tmp_path / "cells.csv"
+    path.write_text("ap_um,si_um,rl_um,note\n" + body)
+    with pytest.raises(PointsError, match=f"the quote in '{wrong}.* is never closed"):
+        list(open_points(path).blocks())
+
+
+@pytest.mark.parametrize("row", ['5"" probe,1,2,3\n', '5" probe,1,2,3\n', '"a\nb",1,2,3\n'])
+def test_quotes_lose_no_row_wherever_a_block_ends(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "cells.csv"
+    path.write_text("note,ap_um,si_um,rl_um\n" + 'a" b,1,2,3\n' + row * 700_000)
+    blocks = list(open_points(path).blocks())
+    assert sum(block.rows.num_rows for block in blocks) == 700_001
+    assert len(blocks) > 1
+    assert blocks[-1].rows["note"][-1].as_py() == row.rpartition(",1,2")[0].strip('"')
+
+
+def _rows_end(text: bytes) -> tuple[int, int | None]:
+    """Return where the last whole row ends and an open quote stands, byte by byte."""
+    after, place, is_start = 0, 0, True
+    while place < len(text):
+        if is_start and text[place] == ord('"'):
+            opened, place = place, text.find(b'"', place + 1) + 1
+            while place and text[place : place + 1] == b'"':
+                place = text.find(b'"', place + 1) + 1
+            if not place:
+                return after, opened
+            is_start = False
+            continue
+        is_start = text[place] in b",\n\r"
+        place += 1
+        after = place if text[place - 1] == ord("\n") else after
+    return after, None
+
+
+@given(st.lists(st.sampled_from(b'"",\na\r'), max_size=14).map(bytes))
+@settings(max_examples=2000, deadline=None)
+def test_rows_end_where_a_parser_ends_them(text: bytes) -> None:
+    assert end_of_rows(text, ",") == _rows_end(text)

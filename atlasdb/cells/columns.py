@@ -12,10 +12,12 @@ atlas and IBL count from anterior, superior and left ('asl').
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from atlasdb.errors import PointsError, listing
+from atlasdb.limits import current
 from atlasdb.space import STANDARD, is_orientation
 from atlasdb.voxels.grid import AXES, UNITS
 
@@ -108,6 +110,18 @@ class Coordinates:
         return f"{listing(self.columns)} in {unit} from {sides}"
 
 
+def refuse_columns(number: int, where: str) -> None:
+    """Refuse more columns than a table of cells has.
+
+    Raises
+    ------
+    PointsError
+        There are more than the limit.
+    """
+    if number > current().columns:
+        raise PointsError(f"{where} has {number:,} columns, {current().over('columns')}")
+
+
 def find_coordinates(names: Sequence[str], stated: Stated, where: str) -> Coordinates:
     """Return which columns of a table are its coordinates, and what they mean.
 
@@ -131,7 +145,8 @@ def find_coordinates(names: Sequence[str], stated: Stated, where: str) -> Coordi
     >>> find_coordinates(["id", "ap_mm", "si_mm", "rl_mm"], Stated(), "a table")
     Coordinates(columns=('ap_mm', 'si_mm', 'rl_mm'), unit='mm', orientation='asr')
     """
-    twice = sorted({name for name in names if list(names).count(name) > 1})
+    refuse_columns(len(names), where)
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
     if twice:
         raise PointsError(f"{where} has several columns called {listing(twice)}: rename them")
     orientation = (stated.orientation or STANDARD).lower()

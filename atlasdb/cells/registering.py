@@ -12,6 +12,7 @@ import json
 import os
 import re
 import secrets
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -148,8 +149,8 @@ def add_cells(
 
 def _refuse_twins(points: Points) -> None:
     """Refuse columns that differ by case alone, which are one to DuckDB."""
-    lower = [name.lower() for name in points.schema.names]
-    twins = sorted({name for name in points.schema.names if lower.count(name.lower()) > 1})
+    times = Counter(name.lower() for name in points.schema.names)
+    twins = sorted({name for name in points.schema.names if times[name.lower()] > 1})
     if twins:
         raise PointsError(
             f"the columns {', '.join(twins)} of {points.name} differ by case alone, which SQL does "

@@ -15,11 +15,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
+import numpy as np
 import pyarrow as pa
 
-from atlasdb.cells.columns import AXIS_NAMES, find_coordinates, names_in
+from atlasdb.cells.columns import AXIS_NAMES, find_coordinates, names_in, refuse_columns
 from atlasdb.cells.pieces import Block, empty, saying_which
 from atlasdb.errors import PointsError
+from atlasdb.limits import current
 from atlasdb.voxels.grid import AXES
 
 if TYPE_CHECKING:
@@ -29,8 +31,7 @@ if TYPE_CHECKING:
     from atlasdb.cells.pieces import File
 
 _BLOCK_BYTES = 1 << 22
-_LONGEST_LINE = 1 << 24
-_LONGEST_ROW = 1 << 26
+_QUOTE, _LINE_END = b'"\n'
 
 
 class _Form(NamedTuple):
@@ -112,7 +113,7 @@ class TextPiece:
             if raw is not None:
                 _skip_line(stream)
             told = 0
-            for text in _texts(stream, form.rest, self.file):
+            for text in _texts(stream, form, self.file):
                 batch = _parsed(text, schema, form, self.file, first)
                 if columns is not None:
                     batch = batch.select(list(columns))
@@ -129,6 +130,7 @@ def _form(stream: BinaryIO, name: str, stated: Stated) -> _Form:
     """Read the first line, which may hold names or be the first row."""
     line = _first_line(stream, name)
     separator = _separator(line)
+    refuse_columns(line.count(separator) + 1, name)
     try:
         cells = line.split() if separator == " " else next(csv.reader([line], delimiter=separator))
     except csv.Error as error:
@@ -154,9 +156,13 @@ def _form(stream: BinaryIO, name: str, stated: Stated) -> _Form:
 
 def _first_line(stream: BinaryIO, name: str) -> str:
     """Return the first line of a text, without its end."""
-    first = stream.readline(_LONGEST_LINE)
-    if len(first) == _LONGEST_LINE:
-        raise PointsError(f"the first line of {name} is longer than {_LONGEST_LINE:,} bytes")
+    longest = current().row_bytes
+    first = stream.readline(longest + 1)
+    if len(first) > longest:
+        raise PointsError(
+            f"the first line of {name} has {len(first):,} bytes or more, "
+            f"{current().over('row_bytes')}"
+        )
     try:
         line = first.decode("utf-8-sig").strip("\r\n")
     except UnicodeDecodeError as error:
@@ -168,28 +174,38 @@ def _first_line(stream: BinaryIO, name: str) -> str:
 
 def _skip_line(stream: BinaryIO) -> None:
     """Go past the first line, which `_form` has read."""
-    stream.readline(_LONGEST_LINE)
+    stream.readline(current().row_bytes + 1)
 
 
-def _texts(stream: BinaryIO, rest: bytes, name: str) -> Iterator[bytes]:
+def _texts(stream: BinaryIO, form: _Form, name: str) -> Iterator[bytes]:
     """Yield whole rows of text, some megabytes at a time, or what a slow pipe has given so far.
 
     They are read here and in this thread: a library that reads ahead would neither hear Ctrl-C nor
     let go of the stream.
     """
     read = getattr(stream, "read1", None) or stream.read
+    rest, row_bytes = form.rest, current().row_bytes
     while data := read(_BLOCK_BYTES):
         rest += data
         if len(rest) < _BLOCK_BYTES and _has_more(stream):
             continue
-        end = _end_of_rows(rest)
+        end = end_of_rows(rest, form.separator).after
         if end:
             yield rest[:end]
             rest = rest[end:]
-        elif len(rest) > _LONGEST_ROW:
+        elif len(rest) > row_bytes:
             raise PointsError(
-                f"{name}: a row has over {_LONGEST_ROW:,} bytes; is a quote not closed?"
+                f"{name}: a row has {len(rest):,} bytes or more, {current().over('row_bytes')}; is "
+                "a quote not closed?"
             )
+    # Arrow takes all that follows such a quote for one value: whole rows would be gone.
+    opened = end_of_rows(rest, form.separator).opened
+    if opened is not None:
+        start = rest[opened : opened + 40].decode(errors="replace")
+        raise PointsError(
+            f"{name}: the quote in {start!r} is never closed, so that all rows after it would be "
+            "one value"
+        )
     if rest:
         yield rest
 
@@ -202,12 +218,59 @@ def _has_more(stream: BinaryIO) -> bool:
         return True
 
 
-def _end_of_rows(text: bytes) -> int:
-    """Return where the last whole row ends: after a line's end that is in no quotes."""
-    end = text.rfind(b"\n")
-    while end >= 0 and text.count(b'"', 0, end) % 2:
-        end = text.rfind(b"\n", 0, end)
-    return end + 1
+class _Rows(NamedTuple):
+    """How far a text goes in whole rows.
+
+    Attributes
+    ----------
+    after
+        Where the last whole row ends.
+    opened
+        Where a quote stands that is not closed; None if all are.
+    """
+
+    after: int
+    opened: int | None
+
+
+def end_of_rows(text: bytes, separator: str) -> _Rows:
+    r"""Return where the last whole row of a text ends: after a line's end that is in no quotes.
+
+    As Arrow's parser has it: a quote opens a value only where one begins, a doubled one does not
+    close it, and any other quote is a character.
+
+    Examples
+    --------
+    >>> end_of_rows(b'a,"b\nc"\nd', ","), end_of_rows(b'5" x,b\n"', ",")
+    (_Rows(after=8, opened=None), _Rows(after=7, opened=7))
+    """
+    if b'"' not in text:
+        return _Rows(text.rfind(b"\n") + 1, None)
+    array = np.frombuffer(text, np.uint8)
+    quotes = np.flatnonzero(array == _QUOTE)
+    opening = quotes[::2]  # if quotes do nothing else than to open, to close and to be doubled
+    before = array[opening - 1]
+    begins = np.isin(before, np.frombuffer(b"\r\n" + separator.encode(), np.uint8)) | (opening == 0)
+    if not (begins | (before == _QUOTE)).all():
+        return _end_of_odd_rows(text, separator)
+    ends = np.flatnonzero(array == _LINE_END)
+    whole = ends[np.searchsorted(quotes, ends) % 2 == 0]
+    opened = int(opening[begins][-1]) if quotes.size % 2 else None
+    return _Rows(int(whole[-1]) + 1 if whole.size else 0, opened)
+
+
+def _end_of_odd_rows(text: bytes, separator: str) -> _Rows:
+    """Return the same of a text in which quotes are characters too, value by value."""
+    value = re.compile(
+        rb"(?:\A|(?<=[\r\n" + re.escape(separator.encode()) + rb']))"[^"]*(?:""[^"]*)*("|\Z)'
+    )
+    after = position = 0
+    for match in value.finditer(text):
+        after = max(text.rfind(b"\n", position, match.start()) + 1, after)
+        position = match.end()
+        if not match[1]:
+            return _Rows(after, match.start())
+    return _Rows(max(text.rfind(b"\n", position) + 1, after), None)
 
 
 def _parsed(text: bytes, schema: pa.Schema, form: _Form, file: str, first: int) -> pa.RecordBatch:
