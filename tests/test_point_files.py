@@ -32,7 +32,7 @@ from atlasdb.errors import PointsError
 from atlasdb.voxels.grid import Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 MICRONS = ("ap_um", "si_um", "rl_um")
 GRID = Grid((4, 3, 7), (50.0, 20.0, 10.0))
@@ -647,6 +647,75 @@ def test_files_that_do_not_fit_each_other(tmp_path: Path) -> None:
         open_points([folder / "a.parquet", f"{folder}/a.*"])
     with pytest.raises(PointsError, match="no table of points is named"):
         open_points([])
+
+
+@pytest.mark.parametrize(("which", "rows"), [([7], 1500), ([7], 500), (range(8), 1500)])
+def test_a_parquet_that_says_other_numbers_of_rows(
+    tmp_path: Path, which: Sequence[int], rows: int
+) -> None:
+    """The footer says it of the file, of the row group and of each column, as a varint."""
+    path = tmp_path / "cells.parquet"
+    points = {name: np.arange(1000.0) for name in MICRONS}
+    pq.write_table(pa.table(points), path, compression="none", use_dictionary=False)
+    whole = path.read_bytes()
+    begin = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    places = [n for n in range(begin, len(whole) - 8) if whole[n : n + 2] == b"\xd0\x0f"]
+    altered = bytearray(whole)
+    for place in which:
+        at = places[place]
+        altered[at : at + 2] = bytes([rows << 1 & 127 | 128, rows << 1 >> 7])
+    path.write_bytes(altered)
+    with pytest.raises(PointsError, match="is damaged: it says that it has 1,[05]00 rows"):
+        list(open_points(path).blocks())
+
+
+@pytest.mark.parametrize("is_coordinate", [True, False])
+@pytest.mark.parametrize("is_index", [True, False])
+def test_arrow_files_are_not_read_beyond_their_buffers(
+    tmp_path: Path, is_coordinate: bool, is_index: bool
+) -> None:
+    offsets = pa.py_buffer(np.array([0, 2**31 - 256, 5], np.int32).tobytes())
+    wild: Any = pa.StringArray.from_buffers(2, offsets, pa.py_buffer(b"hello"))
+    if is_index:
+        far = pa.array([2**30, 0], pa.int32())
+        wild = pa.DictionaryArray.from_arrays(far, pa.array(["1", "2"]), safe=False)
+    columns: dict[str, Any] = {name: pa.array([1.0, 2.0]) for name in MICRONS} | {"note": wild}
+    if is_coordinate:
+        columns["ap_um"] = columns.pop("note")
+    batch = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+    path = tmp_path / "cells.arrow"
+    with pa.ipc.new_file(path, batch.schema) as file:
+        file.write_batch(batch)
+    with pytest.raises(PointsError, match="cells.arrow cannot be read: .* out of bounds"):
+        positions_of(open_points(path))
+
+
+@pytest.mark.parametrize("values", [["1", "x", None], ["1", "2.5", "1"], [1.5, None, 2.5]])
+def test_dictionaries_of_coordinates(tmp_path: Path, values: list[Any]) -> None:
+    column = pa.array(values).dictionary_encode()
+    path = tmp_path / "cells.arrow"
+    table = pa.table({"ap_um": column, "si_um": [1.0] * 3, "rl_um": [1.0] * 3})
+    pa_feather.write_feather(table, path)
+    if "x" in values:
+        with pytest.raises(PointsError, match="row 2: column ap_um holds 'x', which is no number"):
+            positions_of(open_points(path))
+        return
+    expected = [np.nan if value is None else float(value) for value in values]
+    np.testing.assert_array_equal([p[0] for p in positions_of(open_points(path))], expected)
+
+
+def test_long_texts_of_a_dictionary_come_in_small_blocks(tmp_path: Path) -> None:
+    path = tmp_path / "cells.parquet"
+    texts = pa.DictionaryArray.from_arrays(
+        pa.array(np.arange(500) % 2), pa.array(["a" * (1 << 20), "b"])
+    )
+    points = {name: np.arange(500.0) for name in MICRONS} | {"note": texts}
+    pq.write_table(pa.table(points), path, store_schema=False)
+    blocks = list(open_points(path).blocks())
+    assert max(block.rows.nbytes for block in blocks) < 1 << 25
+    table = pa.Table.from_batches([block.rows for block in blocks])
+    assert table["ap_um"].to_pylist() == list(range(500))
+    assert [len(text) for text in table["note"].to_pylist()] == [1 << 20, 1] * 250
 
 
 def test_a_truncated_parquet(tmp_path: Path) -> None:

@@ -11,16 +11,22 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from atlasdb.cells.columns import refuse_columns
 from atlasdb.cells.pieces import BLOCK_ROWS, Block, numbered, saying_which
+from atlasdb.errors import PointsError
+from atlasdb.limits import current
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from atlasdb.cells.pieces import File
 
 _PIECE_ROWS = 1 << 19
 _BUFFER = 1 << 20
+_BLOCK_BYTES = 1 << 24
+_WIDTH = 8
 
 
 @dataclass(frozen=True)
@@ -66,17 +72,71 @@ class ParquetPiece:
         schema = self.schema
         if columns is not None:
             schema = pa.schema([schema.field(name) for name in columns])
+        texts = [field.name for field in schema if _is_text(field.type)]
+        rows = 0
         with self.source.opened() as stream:
-            file = pq.ParquetFile(stream, metadata=_footer(self.source), buffer_size=_BUFFER)
+            # Texts come as they are packed: one that a dictionary holds may stand in every row.
+            file = pq.ParquetFile(
+                stream,
+                metadata=_footer(self.source),
+                buffer_size=_BUFFER,
+                read_dictionary=texts,
+            )
             batches = file.iter_batches(
-                BLOCK_ROWS,
+                max(min(BLOCK_ROWS, _BLOCK_BYTES // (_WIDTH * max(len(schema), 1))), 1),
                 row_groups=range(*self.groups),
                 columns=schema.names,
                 use_threads=False,
             )
             # Parquet gives columns in the file's order, whatever order they are asked for in.
             ordered = (batch.select(schema.names) for batch in batches)
-            yield from numbered(ordered, schema, self.file, self.first)
+            unpacked = _unpacked(ordered, schema, self.source)
+            for block in numbered(unpacked, schema, self.file, self.first):
+                rows += block.rows.num_rows
+                yield block
+        if rows != self.rows:
+            raise PointsError(
+                f"{self.file} is damaged: it says that it has {self.rows:,} rows after row "
+                f"{self.first:,}, and it has {rows:,}"
+            )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(types.is_string(kind) or types.is_binary(kind))
+
+
+def _unpacked(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, source: File
+) -> Iterator[pa.RecordBatch]:
+    """Yield rows with the types of a schema, as many at once as have room.
+
+    Raises
+    ------
+    PointsError
+        Their texts are absurdly long for the size of the file.
+    """
+    texts = [place for place, field in enumerate(schema) if _is_text(field.type)]
+    size, most = 0, current().unpacked(source.size or 0)
+    for batch in batches:
+        lengths = [_longest(batch.column(place)) for place in texts]
+        rows = max(_BLOCK_BYTES // max(sum(lengths), 1), 1)
+        for first in range(0, max(batch.num_rows, 1), rows):
+            columns = batch.slice(first, rows).columns
+            for place in texts:
+                columns[place] = columns[place].cast(schema.field(place).type)
+                size += columns[place].nbytes
+            if size > most:
+                raise PointsError(
+                    f"{source.name} is absurdly large: {source.size:,} bytes unpack to texts of "
+                    f"{size:,} and more; this ratio is {current().over('ratio')}"
+                )
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _longest(column: Any) -> int:  # noqa: ANN401 (an Arrow array)
+    """Return the length of the longest text in a column that is a dictionary."""
+    return pc.max(pc.binary_length(column.dictionary)).as_py() or 0
 
 
 def parquet_pieces(source: File) -> tuple[ParquetPiece, ...]:
@@ -88,6 +148,7 @@ def parquet_pieces(source: File) -> tuple[ParquetPiece, ...]:
         It is no readable Parquet file.
     """
     footer = _footer(source)
+    refuse_columns(footer.num_columns, source.name)
     pieces: list[ParquetPiece] = []
     begin, first, rows = 0, 0, 0
     for group in range(footer.num_row_groups):
@@ -95,6 +156,11 @@ def parquet_pieces(source: File) -> tuple[ParquetPiece, ...]:
         if rows >= _PIECE_ROWS or group == footer.num_row_groups - 1:
             pieces.append(ParquetPiece(source, (begin, group + 1), first, rows))
             begin, first, rows = group + 1, first + rows, 0
+    if first != footer.num_rows:
+        raise PointsError(
+            f"{source.name} is damaged: it says that it has {footer.num_rows:,} rows, and that its "
+            f"row groups have {first:,}"
+        )
     return tuple(pieces) or (ParquetPiece(source, (0, 0), 0, 0),)
 
 
@@ -161,12 +227,21 @@ class ArrowPiece:
             schema, batches = _batches_of(stream)
             if columns is not None:
                 schema = pa.schema([schema.field(name) for name in columns])
-            chosen = (batch.select(schema.names) for batch in batches)
+            chosen = (_sound(batch.select(schema.names)) for batch in batches)
             told = 0
             for block in numbered(chosen, schema, self.file):
                 done = stream.tell()
                 yield Block(block.rows, block.file, block.first, done - told)
                 told = done
+
+
+def _sound(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return rows whose offsets and indices are proved to stay within their buffers."""
+    batch.validate(full=True)
+    rows = current().rows
+    if batch.num_rows > rows:
+        raise PointsError(f"a batch has {batch.num_rows:,} rows, {current().over('rows')}")
+    return batch
 
 
 def _batches_of(stream: Any) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:  # noqa: ANN401

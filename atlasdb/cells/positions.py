@@ -88,18 +88,30 @@ def _read(block: Block, name: str) -> NDArray[np.float64]:
         return np.asarray(column.to_numpy())
     kind = column.type
     if pa.types.is_dictionary(kind):
-        column = column.dictionary_decode()
-        kind = column.type
+        kind = kind.value_type
     if not _is_numeric(kind) and not _is_text(kind):
         raise PointsError(
             f"column {name} of {block.file} holds {kind}, not numbers: name another with --columns"
         )
     try:
         # An integer beyond 2**53 is rounded: it is far outside in any case.
-        number = column.cast(pa.float64(), safe=_is_text(kind))
+        number = _numbers(column, is_safe=_is_text(kind))
         return np.asarray(number.to_numpy(zero_copy_only=False))
     except pa.ArrowException as error:
         raise _no_number(block, name, column) from error
+
+
+def _numbers(column: Any, *, is_safe: bool) -> Any:  # noqa: ANN401 (Arrow arrays)
+    """Return a column as floats; of a dictionary, the values that occur, once each."""
+    if not pa.types.is_dictionary(column.type):
+        return column.cast(pa.float64(), safe=is_safe)
+    index, place = np.unique(column.indices.drop_null().to_numpy(), return_inverse=True)
+    values = column.dictionary.take(pa.array(index)).cast(pa.float64(), safe=is_safe)
+    numbers = np.full(len(column), np.nan)
+    numbers[column.indices.is_valid().to_numpy(zero_copy_only=False)] = values.to_numpy(
+        zero_copy_only=False
+    )[place]
+    return pa.array(numbers)
 
 
 def _is_numeric(kind: pa.DataType) -> bool:
@@ -121,7 +133,7 @@ def _no_number(block: Block, name: str, column: Any) -> PointsError:  # noqa: AN
     """Return an error that names the first value of a column that is no number."""
     for row, value in enumerate(column, start=block.first + 1):
         try:
-            value.cast(pa.float64())
+            (value.value if pa.types.is_dictionary(value.type) else value).cast(pa.float64())
         except pa.ArrowException:
             shown = f"{value.as_py()!r:.100}"
             return PointsError(
