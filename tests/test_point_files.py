@@ -8,9 +8,11 @@ import os
 import shutil
 import threading
 import warnings
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -667,6 +669,127 @@ def test_a_parquet_that_says_other_numbers_of_rows(
     path.write_bytes(altered)
     with pytest.raises(PointsError, match="is damaged: it says that it has 1,[05]00 rows"):
         list(open_points(path).blocks())
+
+
+def test_arrays_that_are_more_or_less_than_they_say(tmp_path: Path) -> None:
+    path = tmp_path / "cells.npy"
+    stated = Stated(unit="um")
+    np.save(path, np.ones((3, 3)))
+    path.write_bytes(path.read_bytes() * 2)  # as two calls of np.save leave it
+    with pytest.raises(PointsError, match=r"cells.npy goes on after its array of \(3, 3\)"):
+        list(open_points(path, stated).blocks())
+    for shape in ("-" * 5000 + "1", "(" * 5000):
+        header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}"
+        start = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
+        path.write_bytes(start + header.encode())
+        with pytest.raises(PointsError, match="cells.npy is no readable .npy file"):
+            open_points(path, stated)
+    packed = tmp_path / "cells.npz"
+    with zipfile.ZipFile(packed, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the name that is there twice
+        for _ in range(2):
+            with archive.open("ap_um.npy", "w") as file:
+                np.save(file, np.ones(3))
+    with pytest.raises(PointsError, match="several arrays of one name"):
+        open_points(packed)
+    np.savez_compressed(packed, a=np.zeros((1 << 20, 3)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATLASDB_LIMITS", "free_bytes=1000")
+        with pytest.raises(PointsError, match="bytes unpack to 25,165,824; this ratio is over"):
+            open_points(packed, stated)
+    assert open_points(packed, stated).rows == 1 << 20
+
+
+def test_points_that_lie_in_other_files(tmp_path: Path) -> None:
+    """Links, external storage and virtual data sets would read what the user may, elsewhere."""
+    (tmp_path / "secret").write_bytes(bytes(48))
+    path = tmp_path / "atlas.points"
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["values"] = np.ones((2, 3))
+    virtual = h5py.VirtualLayout((2, 3), "f8")
+    virtual[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "values", (2, 3))
+    external = [(str(tmp_path / "secret"), 0, 48)]
+    attacks: tuple[tuple[Callable[[Any], Any], str], ...] = (
+        (lambda df: df.create_dataset("block0_values", (2, 3), "f8", external=external), "lies in"),
+        (lambda df: df.create_virtual_dataset("block0_values", virtual), "lies in other files"),
+        (
+            lambda df: df.__setitem__("block0_values", h5py.ExternalLink("other.h5", "/values")),
+            "is a link to elsewhere",
+        ),
+        (
+            lambda df: df.__setitem__("block0_values", h5py.SoftLink("/df/block0_values")),
+            "is a link to elsewhere",
+        ),
+        (lambda df: df.create_group("block0_values"), "is no table of brainmapper's"),
+        (lambda df: df.create_dataset("block0_values", (2, 3), "S9"), "is no table"),
+        (
+            lambda df: df.create_dataset("block0_values", (2, 10**9), "i1", chunks=(1, 9)),
+            "no table",
+        ),
+        (
+            lambda df: df.create_dataset("block0_values", (10**9, 3), "f8", chunks=(9, 3)),
+            "absurdly large: 0 bytes unpack to 24,000,000,000",
+        ),
+        (
+            lambda df: df.create_dataset(
+                "block0_values", (9, 3), "f4", maxshape=(None, 3), chunks=(10**7, 3)
+            ),
+            "has chunks of 120,000,000 bytes, over the limit",
+        ),
+    )
+    for make, message in attacks:
+        with h5py.File(path, "w") as file:
+            file["df/axis0"] = [0, 1, 2]
+            make(file["df"])
+        with pytest.raises(PointsError, match=message):
+            _ = open_points(path, Stated(unit="voxel")).rows
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        (
+            "c.xml",
+            "<MarkerX>1</MarkerX>",
+            "<MarkerX>1</MarkerX><MarkerX>2</MarkerX>",
+            "several of M",
+        ),
+        ("c.xml", "<MarkerX>1</MarkerX>", "<MarkerX>1_0</MarkerX>", "'1_0', which is no number"),
+        ("c.xml", "<Type>1</Type>", "<Type>inf</Type>", "the type inf is no whole number"),
+        ("c.xml", "<Type>1</Type>", "<Type>1e300</Type>", "is no whole number of 32 bits"),
+        ("c.xml", "<Type>1</Type>", "<a>" + "x" * (1 << 21) + "</a>", "a text of over 1,048,576"),
+        (
+            "c.xml",
+            "<Type>1</Type>",
+            "<a b='" + "x" * (1 << 22) + "'/>",
+            "a tag or a comment of over",
+        ),
+        ("c.yml", "type: 1", "type: inf", "the type inf is no whole number"),
+        ("c.yml", "x: 1", "x: 1_0", "'1_0', which is no number"),
+        ("c.yml", "x: 1", "x: [1]", "which is no number"),
+        ("c.yml", "x: 1", "x: 1\n  x: 2", "several of 'x'"),
+        ("c.yml", "x: 1", "x: 1\n  m: [" + "1," * 200_000 + "]", "a cell of over 100,000 values"),
+        ("c.yml", "x: 1", "x: 1\n  m: " + "1" * (1 << 21), "a text of over 1,048,576"),
+        ("c.yml", "z: 3\n", "z: 3\n---\ncandidate_cells:\n", "holds several documents"),
+    ],
+)
+def test_cellfinder_s_files_that_would_be_misread(
+    tmp_path: Path, name: str, old: str, new: str, message: str
+) -> None:
+    marker = "<Marker><MarkerX>1</MarkerX><MarkerY>2</MarkerY><MarkerZ>3</MarkerZ></Marker>"
+    whole = {
+        "c.xml": "<CellCounter_Marker_File><Marker_Data><Marker_Type><Type>1</Type>"
+        + marker * 2
+        + "</Marker_Type></Marker_Data></CellCounter_Marker_File>",
+        "c.yml": "candidate_cells:\n- x: 1\n  type: 1\n  y: 2\n  z: 3\n",
+    }[name]
+    stated = Stated(unit="um", space="atlas")
+    path = tmp_path / name
+    path.write_text(whole)
+    assert len(positions_of(open_points(path, stated))) == (2 if name == "c.xml" else 1)
+    path.write_text(whole.replace(old, new, 1))
+    with pytest.raises(PointsError, match=message):
+        list(open_points(path, stated).blocks())
 
 
 @pytest.mark.parametrize("is_coordinate", [True, False])

@@ -12,14 +12,16 @@ import zipfile
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import cached_property
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from atlasdb.cells.columns import find_coordinates, names_in
+from atlasdb.cells.columns import find_coordinates, names_in, refuse_columns
 from atlasdb.cells.pieces import BLOCK_ROWS, Block, empty, saying_which
 from atlasdb.errors import PointsError
+from atlasdb.limits import current
 from atlasdb.voxels.grid import AXES
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 _MATRIX = 2
 _MOST_BYTES = 1 << 26
+_WIDER = 4  # characters of numpy's texts as Python has them
 
 
 class _Header(NamedTuple):
@@ -71,6 +74,13 @@ class ArrayPiece:
             }
         if not headers:
             raise PointsError(f"{self.file} holds no array")
+        size = sum(math.prod(header.shape) * header.dtype.itemsize for header in headers.values())
+        limits, packed = current(), self.source.size or 0
+        if self.source.ending == ".npz" and size > limits.unpacked(packed):
+            raise PointsError(
+                f"{self.file} is absurdly large: {packed:,} bytes unpack to {size:,}; this ratio "
+                f"is {limits.over('ratio')}"
+            )
         return headers
 
     def _streams(self, stack: ExitStack) -> dict[str, BinaryIO]:
@@ -82,10 +92,17 @@ class ArrayPiece:
             archive = stack.enter_context(zipfile.ZipFile(raw))
         except zipfile.BadZipFile as error:
             raise PointsError(f"{self.file} is no readable .npz file: {error}") from error
-        return {
-            name.removesuffix(".npy"): stack.enter_context(closing(archive.open(name)))  # type: ignore[misc]
-            for name in archive.namelist()
-        }
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        refuse_columns(len(names), self.file)
+        if len(set(names)) < len(names):
+            raise PointsError(f"{self.file} holds several arrays of one name")
+        try:
+            return {
+                name: stack.enter_context(closing(archive.open(member)))  # type: ignore[misc]
+                for name, member in zip(names, archive.infolist(), strict=True)
+            }
+        except (RuntimeError, zipfile.BadZipFile) as error:  # encrypted, or packed in another way
+            raise PointsError(f"{self.file} is no readable .npz file: {error}") from error
 
     @cached_property
     def _matrix(self) -> str | None:
@@ -149,13 +166,18 @@ class ArrayPiece:
         """Yield its rows."""
         rows, schema = self.rows, self.schema
         wanted = list(schema.names if columns is None else columns)
+        width = sum(
+            math.prod(h.shape[1:]) * h.dtype.itemsize * (_WIDER if h.dtype.kind in "US" else 1)
+            for h in self._members.values()
+        )
+        size = max(min(BLOCK_ROWS, _MOST_BYTES // max(width, 1)), 1)
         with ExitStack() as stack, saying_which(self.file):
             readers = {
                 name: _Reader(stream, self._members[name], self.file)
                 for name, stream in self._streams(stack).items()
             }
-            for first in range(0, rows, BLOCK_ROWS):
-                count = min(BLOCK_ROWS, rows - first)
+            for first in range(0, rows, size):
+                count = min(size, rows - first)
                 parts = {name: reader.next(count) for name, reader in readers.items()}
                 arrays = self._columns(parts)
                 batch = pa.RecordBatch.from_arrays(
@@ -163,6 +185,8 @@ class ArrayPiece:
                     schema=pa.schema([schema.field(name) for name in wanted]),
                 )
                 yield Block(batch, self.file, first, count)
+            for reader in readers.values():
+                reader.finish()
         if not rows:
             yield Block(empty(pa.schema([schema.field(n) for n in wanted])), self.file, 0, 0)
 
@@ -204,6 +228,11 @@ class _Reader:
         shape = (count, *shape[1:])
         return np.frombuffer(self._bytes(math.prod(shape) * dtype.itemsize), dtype).reshape(shape)
 
+    def finish(self) -> None:
+        """Refuse what follows an array: rows that its header does not know."""
+        if self._stream.read(1):
+            raise PointsError(f"{self._file} goes on after its array of {self._header.shape}")
+
     def _bytes(self, size: int) -> bytes:
         """Read so many bytes."""
         parts, missing = [], size
@@ -227,10 +256,11 @@ def _header(stream: BinaryIO, file: str) -> _Header:
         if read is None:
             raise PointsError(f"{file} has a .npy format that is not known: {version}")
         shape, fortran, dtype = read(stream)
-    except ValueError as error:
-        if isinstance(error, PointsError):
-            raise
-        raise PointsError(f"{file} is no readable .npy file: {error}") from error
+    except PointsError:
+        raise
+    except (ValueError, MemoryError, RecursionError, TokenError) as error:  # of a nested header
+        reason = " ".join(str(error).split())
+        raise PointsError(f"{file} is no readable .npy file: {reason:.200}") from error
     if min(shape, default=0) < 0:
         raise PointsError(f"{file} is no readable .npy file: it says that its shape is {shape}")
     if dtype.hasobject:

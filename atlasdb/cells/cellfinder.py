@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 _DEEPEST = 32  # elements, or lists, within each other
 _LONGEST_TEXT = 1 << 20
+_MOST_VALUES = 100_000  # of a cell
+_LARGEST_TYPE = 2**31 - 1
 
 _SPATIAL = ("MarkerX", "MarkerY", "MarkerZ")
 
@@ -154,6 +156,8 @@ class _XmlParser:
         self._cell: dict[str, Any] = {}
         self._found: list[dict[str, Any]] = []
         self._number = 0
+        self._length = 0
+        self._fed = 0
 
     def feed(self, data: bytes, *, is_last: bool = False) -> list[dict[str, Any]]:
         """Parse a part and return the cells that are complete."""
@@ -161,6 +165,12 @@ class _XmlParser:
             self._parser.Parse(data, is_last)
         except self._error as error:
             raise PointsError(f"{self._file} is no readable XML: {error}") from error
+        self._fed += len(data)
+        if self._fed - max(self._parser.CurrentByteIndex, 0) > _LONGEST_TEXT + 2 * _CHUNK:
+            raise PointsError(
+                f"{self._file}, line {self._parser.CurrentLineNumber}: a tag or a comment of over "
+                f"{_LONGEST_TEXT:,} characters"
+            )
         found, self._found = self._found, []
         return found
 
@@ -183,7 +193,7 @@ class _XmlParser:
         self._path.append(name)
         if len(self._path) > _DEEPEST:
             raise PointsError(f"{self._file}: more than {_DEEPEST} elements within each other")
-        self._text = []
+        self._text, self._length = [], 0
         if name == "Marker_Type":
             self._type = None
         elif name == "Marker":
@@ -191,16 +201,19 @@ class _XmlParser:
 
     def _characters(self, text: str) -> None:
         self._text.append(text)
-        if len(text) > _LONGEST_TEXT or len(self._text) > _LONGEST_TEXT:
+        self._length += len(text)
+        if self._length > _LONGEST_TEXT:
             raise PointsError(f"{self._file}: a text of over {_LONGEST_TEXT:,} characters")
 
     def _end(self, name: str) -> None:
         self._path.pop()
         text = "".join(self._text).strip()
-        self._text = []
+        self._text, self._length = [], 0
         if name == "Type" and self._path[-1:] == ["Marker_Type"]:
-            self._type = int(self._number_in(name, text))
+            self._type = _type_of(self._number_in(name, text), self._where)
         elif name in _SPATIAL and self._path[-1:] == ["Marker"]:
+            if name in self._cell:
+                raise PointsError(f"{self._where} has several of {name}")
             self._cell[name] = self._number_in(name, text)
         elif name == "Marker":
             self._number += 1
@@ -211,15 +224,46 @@ class _XmlParser:
                     f"has no {missing[0]}"
                 )
             self._found.append({**self._cell, "type": self._type})
+            self._cell = {}
+
+    @property
+    def _where(self) -> str:
+        """Where the next marker is."""
+        return f"{self._file}, row {self._number + 1:,} (line {self._parser.CurrentLineNumber})"
 
     def _number_in(self, name: str, text: str) -> float:
         try:
-            return float(text)
+            return number_of(text)
         except ValueError:
             raise PointsError(
-                f"{self._file}, row {self._number + 1:,} (line {self._parser.CurrentLineNumber}): "
-                f"{name} holds {text!r:.100}, which is no number"
+                f"{self._where}: {name} holds {text!r:.100}, which is no number"
             ) from None
+
+
+def number_of(text: str) -> float:
+    """Return the number that a text is; Python alone reads 1_000.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    if "_" in text:
+        raise ValueError("no number")
+    return float(text)
+
+
+def _type_of(number: float, where: str) -> int:
+    """Return a number as the type of a cell.
+
+    Raises
+    ------
+    PointsError
+        It is no whole number of 32 bits.
+    """
+    if not number.is_integer() or abs(number) > _LARGEST_TYPE:
+        raise PointsError(f"{where}: the type {number} is no whole number of 32 bits")
+    return int(number)
 
 
 class YamlPiece(MarkersPiece):
@@ -255,15 +299,15 @@ class YamlPiece(MarkersPiece):
         row: dict[str, Any] = {}
         for name in ("x", "y", "z", "type"):
             try:
-                row[name] = float(value[name])
+                row[name] = number_of(value[name])
             except KeyError:
                 raise PointsError(f"{self.file}, row {number:,} has no {name}") from None
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, AttributeError):
                 raise PointsError(
                     f"{self.file}, row {number:,}: {name} holds {value[name]!r:.100}, which is no "
                     "number"
                 ) from None
-        row["type"] = int(row["type"])
+        row["type"] = _type_of(row["type"], f"{self.file}, row {number:,}")
         metadata = value.get("metadata")
         row["metadata"] = json.dumps(metadata) if metadata else None
         return row
@@ -276,6 +320,7 @@ class _YamlEvents:
         self._loader = loader
         self._yaml = yaml
         self._file = file
+        self._left = _MOST_VALUES
 
     def cells(self) -> Iterator[Any]:
         """Yield the items of ``candidate_cells``."""
@@ -285,6 +330,7 @@ class _YamlEvents:
         self._expect(self._loader.get_event(), yaml.MappingStartEvent)
         is_found = False
         while not self._loader.check_event(yaml.MappingEndEvent):
+            self._left = _MOST_VALUES
             key = self._value(1)
             if key != "candidate_cells":
                 self._value(1)
@@ -292,8 +338,13 @@ class _YamlEvents:
             is_found = True
             self._expect(self._loader.get_event(), yaml.SequenceStartEvent)
             while not self._loader.check_event(yaml.SequenceEndEvent):
+                self._left = _MOST_VALUES
                 yield self._value(2)
             self._loader.get_event()
+        self._loader.get_event()
+        for expected in (yaml.DocumentEndEvent, yaml.StreamEndEvent):
+            if not isinstance(self._loader.get_event(), expected):
+                raise PointsError(f"{self._file} holds several documents: split it")
         if not is_found:
             raise PointsError(f"{self._file} is no file of cellfinder's: it has no candidate_cells")
 
@@ -314,6 +365,12 @@ class _YamlEvents:
             raise PointsError(
                 f"{self._file}, line {line}: over {_DEEPEST} levels within each other"
             )
+        self._left -= 1
+        if not self._left or len(getattr(event, "value", "")) > _LONGEST_TEXT:
+            raise PointsError(
+                f"{self._file}, line {line}: a cell of over {_MOST_VALUES:,} values, or a text of "
+                f"over {_LONGEST_TEXT:,} characters"
+            )
         if isinstance(event, yaml.ScalarEvent):
             return event.value
         if isinstance(event, yaml.SequenceStartEvent):
@@ -325,8 +382,10 @@ class _YamlEvents:
         if isinstance(event, yaml.MappingStartEvent):
             pairs = {}
             while not self._loader.check_event(yaml.MappingEndEvent):
-                key = self._value(depth + 1)
-                pairs[str(key)] = self._value(depth + 1)
+                key = str(self._value(depth + 1))
+                if key in pairs:
+                    raise PointsError(f"{self._file}, line {line}: several of {key!r:.40}")
+                pairs[key] = self._value(depth + 1)
             self._loader.get_event()
             return pairs
         raise PointsError(f"{self._file}, line {line}: unexpected {type(event).__name__}")

@@ -9,6 +9,7 @@ Source of the format: brainmapper writes ``points/atlas.points`` (voxels of the 
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,6 +22,8 @@ import pyarrow as pa
 from atlasdb.cells.columns import find_coordinates
 from atlasdb.cells.pieces import BLOCK_ROWS, Block, empty, saying_which
 from atlasdb.errors import MissingPackageError, PointsError
+from atlasdb.limits import current
+from atlasdb.voxels.grid import AXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -88,13 +91,47 @@ class HdfPiece:
                 "HDF5 needs the package h5py: pip install 'atlasdb[hdf]'"
             ) from error
         file = stack.enter_context(h5py.File(stack.enter_context(self.source.opened()), "r"))
-        names = np.asarray(file["df/axis0"]) if "df/axis0" in file else np.empty(0)
-        values = file.get("df/block0_values")
-        if values is None or values.ndim != 2 or names.astype(str).tolist() != list(_COLUMNS):  # noqa: PLR2004
+        try:
+            names, values = (self._own(file, name, h5py) for name in ("axis0", "block0_values"))
+            is_table = (
+                names.shape == (AXES,)
+                and np.asarray(names).astype(str).tolist() == list(_COLUMNS)
+                and values.ndim == 2  # noqa: PLR2004
+                and values.shape[1] == AXES
+                and values.dtype.kind in "iuf"
+            )
+        except (AttributeError, KeyError, RuntimeError, TypeError):
+            is_table = False
+        if not is_table:
             raise PointsError(
                 f"{self.file} is no table of brainmapper's: it has no 'df' with the columns 0, 1, 2"
             )
+        self._refuse_absurd(values)
         return values
+
+    def _own(self, file: Any, name: str, h5py: Any) -> Any:  # noqa: ANN401 (h5py's own)
+        """Return a data set, which must be wholly in this file."""
+        for path in ("df", f"df/{name}"):
+            if not isinstance(file.get(path, getlink=True), h5py.HardLink):
+                raise PointsError(f"{self.file}: {path} is a link to elsewhere, or is not there")
+        found = file[f"df/{name}"]
+        if found.external or found.is_virtual:
+            raise PointsError(f"{self.file}: df/{name} lies in other files, which are not read")
+        return found
+
+    def _refuse_absurd(self, values: Any) -> None:  # noqa: ANN401 (h5py's data set)
+        """Refuse what unpacks to far more than is there."""
+        limits, stored = current(), values.id.get_storage_size()
+        if values.nbytes > limits.unpacked(stored):
+            raise PointsError(
+                f"{self.file} is absurdly large: {stored:,} bytes unpack to {values.nbytes:,}; "
+                f"this ratio is {limits.over('ratio')}"
+            )
+        chunk = math.prod(values.chunks or (0,)) * values.dtype.itemsize
+        if chunk > limits.row_bytes:
+            raise PointsError(
+                f"{self.file} has chunks of {chunk:,} bytes, {limits.over('row_bytes')}"
+            )
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[Block]:
         """Yield its rows."""
