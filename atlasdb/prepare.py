@@ -18,6 +18,7 @@ from atlasdb import rows
 from atlasdb.errors import PackageError, ShapeError, listing
 from atlasdb.findings import Finding
 from atlasdb.home import sync_file, sync_folder
+from atlasdb.limits import current
 from atlasdb.meshes import MeshFile, count_mesh, reorient_mesh
 from atlasdb.runs import LEFT, NEITHER, RIGHT, find_extents, find_runs, rank_labels, rank_slabs
 from atlasdb.sources.base import EVERYTHING
@@ -155,6 +156,7 @@ def _prepare_annotation(source: SourceAtlas, folder: Path) -> _Annotation:
     hemispheres, hemisphere_findings = _hemispheres(source, turn, volume.shape)
     runs = find_runs(volume, hemispheres)
     labels = rank_labels(runs, source.structures.hierarchy, source.structures.label_values)
+    _refuse_noise(len(labels.values))
     extents = find_extents(runs, labels.run_rank, source.structures.hierarchy)
     blobs = [
         write_volume(folder / "annotation.tiff", volume, kind="annotation"),
@@ -173,6 +175,14 @@ def _prepare_annotation(source: SourceAtlas, folder: Path) -> _Annotation:
         middle = _middle_voxels(source, volume, labels)
         findings += _asymmetry_findings(source, extents, middle)
     return _Annotation(runs, labels, extents, tuple(blobs), tuple(findings))
+
+
+def _refuse_noise(values: int) -> None:
+    """Refuse what has so many values that it is no annotation, but an image, or noise."""
+    if values > current().labels:
+        raise PackageError(
+            f"the annotation has {values:,} different labels, {current().over('labels')}"
+        )
 
 
 def _as_integers(volume: NDArray[Any]) -> NDArray[Any]:

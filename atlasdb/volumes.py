@@ -11,15 +11,17 @@ import errno
 import math
 import os
 import struct
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from atlasdb.errors import BlobError, PackageError, ShapeError
+from atlasdb.limits import current
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import tifffile
@@ -29,6 +31,22 @@ _AXES = {"axes": "ZYX"}
 _HEAD_BYTES = 4096
 _MACHINE = {errno.EACCES, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EPERM}
 """Errors that say nothing of a file's content."""
+_DEFLATE = frozenset({8, 32946})
+_COMPRESSIONS = frozenset({1, 5, 32773}) | _DEFLATE  # beside: none, LZW, PackBits
+_DEFLATE_RATIO = 1032
+_ANY_PART, _PART = 1 << 26, 1 << 20
+_NOTHING_OF_VENDORS: dict[str, Any] = dict.fromkeys(
+    (
+        f"is_{kind}"
+        for kind in (
+            *("avs", "bif", "eer", "fluoview", "lsm", "mdgel", "mmstack", "ndpi", "ndtiff", "nih"),
+            *("ome", "philips", "qpi", "scanimage", "scn", "sis", "stk", "svs"),
+        )
+    ),
+    False,
+)
+"""Descriptions of microscopes', which name other files, or sizes for which nothing vouches."""
+
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _STRIP_OFFSETS = 256, 257, 258, 259, 273
 
 
@@ -88,7 +106,7 @@ def read_volume(path: Path, shape: tuple[int, int, int]) -> NDArray[Any]:
     import tifffile  # 15 ms, which a lookup does without
 
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with tifffile.TiffFile(path, _multifile=False, **_NOTHING_OF_VENDORS) as tiff:
             if not tiff.pages:
                 raise PackageError(f"{path.name} holds no image: {path.stat().st_size:,} bytes")
             return _series_of_shape(tiff, path, shape)
@@ -110,14 +128,51 @@ def _series_of_shape(
     wanted = {tuple(shape), squeezed}
     for series in tiff.series:
         if tuple(series.shape) in wanted:
+            _refuse_absurd(path, [series])
             if series.dataoffset is not None and tiff.byteorder == "<":
                 return np.memmap(path, np.dtype(series.dtype), "r", series.dataoffset, shape)
             return np.asarray(series.asarray()).reshape(shape)
     planes = [series for series in tiff.series if tuple(series.shape) == tuple(shape[1:])]
     if len(planes) == len(tiff.series) == shape[0]:
+        _refuse_absurd(path, planes)
         return np.stack([plane.asarray() for plane in planes])
     found = tuple(tiff.series[0].shape)
     raise ShapeError(f"{path.name} has shape {found}, but metadata.json says {tuple(shape)}")
+
+
+def _refuse_absurd(path: Path, images: Sequence[tifffile.TiffPageSeries]) -> None:
+    """Refuse images that unpack to far more than is there, all together or in a part of a page."""
+    limits, packed = current(), path.stat().st_size
+    size = sum(image.nbytes for image in images)
+    if size > limits.unpacked(packed):
+        raise PackageError(
+            f"{path.name} is absurdly large: {packed:,} bytes unpack to {size:,}; this ratio is "
+            f"{limits.over('ratio')}"
+        )
+    for page in (page for image in images for page in image.pages if page is not None):
+        keyframe: Any = page.keyframe
+        if int(keyframe.compression) not in _COMPRESSIONS:
+            raise PackageError(f"{path.name} is compressed by {keyframe.compression!s}")
+        if int(keyframe.compression) in _DEFLATE:
+            _refuse_bomb(path, page, math.prod(keyframe.chunks) * keyframe.dtype.itemsize)
+
+
+def _refuse_bomb(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame, room: int) -> None:
+    """Refuse a part of a page that unpacks to more than has room in the page."""
+    most = max(2 * room, _ANY_PART)
+    large = [n for n, size in enumerate(page.databytecounts) if size * _DEFLATE_RATIO > most]
+    with path.open("rb") as file:
+        for number in large:
+            file.seek(page.dataoffsets[number])
+            unpack, rest, size = zlib.decompressobj(), file.read(page.databytecounts[number]), 0
+            while rest and not unpack.eof and size <= most:
+                size += len(unpack.decompress(rest, _PART))
+                rest = unpack.unconsumed_tail
+            if size > most:
+                raise PackageError(
+                    f"{path.name} holds a bomb: a part of a page unpacks to over {most:,} bytes, "
+                    f"and {room:,} have room in it"
+                )
 
 
 def write_volume(path: Path, volume: NDArray[Any], *, kind: str) -> Blob:
