@@ -25,6 +25,7 @@ from atlasdb.filelock import lease, lock_exclusive
 from atlasdb.sources.base import NoProgress
 from atlasdb.sources.buckets import Listed, find_bucket
 from atlasdb.sources.digests import SUMS, Digest, read_sums, sha256_of
+from atlasdb.sources.stated import refuse_large
 from atlasdb.wholefile import replacing
 
 if TYPE_CHECKING:
@@ -140,8 +141,7 @@ class Objects(ABC):
         path = self.bring([key], progress).get(key)
         if path is None:
             raise PackageError(f"{self.address}{key} is missing")
-        if path.stat().st_size > _LARGEST_SMALL:
-            raise PackageError(f"{self.address}{key} is too large to be real")
+        refuse_large(path.stat().st_size, f"{self.address}{key}")
         return path.read_bytes()
 
 

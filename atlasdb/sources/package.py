@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from atlasdb.errors import PackageError
 from atlasdb.findings import Finding
 from atlasdb.sources.base import EVERYTHING, Fetched, Progress, Provenance, Selection, SourceAtlas
-from atlasdb.sources.stated import LARGEST_TEXT, checked_metadata, parsed_json, structure_table
+from atlasdb.sources.stated import checked_metadata, parsed_json, refuse_large, structure_table
 from atlasdb.volumes import read_volume
 
 if TYPE_CHECKING:
@@ -164,8 +164,7 @@ def _json(path: Path) -> Any:  # noqa: ANN401 (whatever the file holds)
     """Parse a JSON file, or say what is wrong with it."""
     if not path.is_file():
         raise PackageError(f"{path.name} is missing from {path.parent.name}")
-    if path.stat().st_size > LARGEST_TEXT:
-        raise PackageError(f"{path.name} is too large to be real: {path.stat().st_size:,} bytes")
+    refuse_large(path.stat().st_size, path.name)
     return parsed_json(path.read_bytes(), path.name)
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atlasdb.errors import HierarchyError, PackageError
+from atlasdb.errors import HierarchyError, PackageError, listing
 from atlasdb.hierarchy import Hierarchy
+from atlasdb.limits import current
 from atlasdb.names import Version, checked_name, full_name
 from atlasdb.sources.base import Metadata
 from atlasdb.space import Reorientation, is_orientation
@@ -21,9 +23,6 @@ from atlasdb.structures import NO_LABEL, StructureTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-LARGEST_TEXT = 1 << 28
-"""Bytes beyond which no metadata and no list of structures is real."""
 
 _AXES = 3
 _MOST_VOXELS = 1 << 40
@@ -45,8 +44,11 @@ def parsed_json(content: bytes, name: str) -> Any:  # noqa: ANN401 (whatever the
     PackageError
         It is none.
     """
+    refuse_large(len(content), name)
     try:
-        parsed = json.loads(content.decode("utf-8-sig"), parse_constant=_no_number)
+        parsed = json.loads(
+            content.decode("utf-8-sig"), parse_constant=_no_number, object_pairs_hook=_each_once
+        )
         json.dumps(
             parsed, ensure_ascii=False, allow_nan=False
         ).encode()  # half a surrogate pair is no text
@@ -54,6 +56,29 @@ def parsed_json(content: bytes, name: str) -> Any:  # noqa: ANN401 (whatever the
         page = "is an HTML page, " if content.lstrip().startswith(b"<") else "is "
         raise PackageError(f"{name} {page}no valid JSON: {error!s:.200}") from error
     return parsed
+
+
+def refuse_large(size: int, name: str) -> None:
+    """Refuse a text that is larger than metadata and lists of structures are.
+
+    Raises
+    ------
+    PackageError
+        It has more bytes than the limit.
+    """
+    if size > current().text_bytes:
+        raise PackageError(
+            f"{name} is too large to be real: {size:,} bytes, {current().over('text_bytes')}"
+        )
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object, and refuse one that says something twice: readers differ in what counts."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = [key for key, times in Counter(key for key, _ in pairs).items() if times > 1]
+        raise ValueError(f"an object has several of {listing(map(repr, twice))}")
+    return found
 
 
 def _no_number(text: str) -> float:
