@@ -9,17 +9,20 @@ vertex left out shifts all that come after it.
 from __future__ import annotations
 
 import io
+import itertools
 import re
+from array import array
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from atlasdb.errors import BlobError, PackageError
+from atlasdb.limits import current
 from atlasdb.meshes.plain import count_plain
 from atlasdb.meshes.surfaces import Mesh, turned_mesh
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -32,6 +35,9 @@ _OF_VERTICES = b"v 0123456789.eE+-\r\n"
 _OF_TRIANGLES = b"f 0123456789\r\n"
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _CORNER = re.compile(r"(-?\d{1,18})(?:/(?:-?\d+)?){0,2}", re.ASCII)
+_WORD = re.compile(r"\S+")
+_LONG = 4096
+_MOST_FIELDS = 7  # of a vertex: x, y, z, and w or r, g, b
 _PASSED_OVER = frozenset(
     [
         "vn",
@@ -78,7 +84,7 @@ def count_mesh(path: Path) -> MeshCounts:
     BlobError, PackageError
         As `read_mesh`.
     """
-    counts = count_plain(path.read_bytes()) if path.is_file() else None
+    counts = count_plain(_content(path)) if path.is_file() else None
     if counts is not None:
         return MeshCounts(*counts)
     mesh = read_mesh(path)
@@ -116,12 +122,22 @@ def read_mesh(path: Path) -> Mesh:
     """
     if not path.is_file():
         raise BlobError(f"the mesh is missing: {path}")
-    data = path.read_bytes()
+    data = _content(path)
     mesh = _plain_mesh(data)
     if mesh is None:
         mesh = _any_mesh(path.name, data)
     _check_mesh(path.name, mesh)
     return mesh
+
+
+def _content(path: Path) -> bytes:
+    """Return a file's bytes, unless it is larger than meshes are."""
+    size = path.stat().st_size
+    if size > current().mesh_bytes:
+        raise PackageError(
+            f"{path.name} is too large to be real: {size:,} bytes, {current().over('mesh_bytes')}"
+        )
+    return path.read_bytes()
 
 
 def _plain_mesh(data: bytes) -> Mesh | None:
@@ -162,17 +178,22 @@ def _any_mesh(name: str, data: bytes) -> Mesh:
     PackageError
         A line is none of OBJ's; the message names it.
     """
-    vertices: list[list[float]] = []
-    triangles: list[tuple[int, int, int]] = []
+    vertices, triangles = array("d"), array("q")  # lists of tuples take fifty times the file
     for number, (kind, fields) in _statements(data):
         try:
             if kind == "v":
-                vertices.append(_vertex(fields))
+                vertices.extend(_vertex(fields))
             elif kind == "f":
-                corners = [_corner(field, len(vertices)) for field in fields]
+                corners = array(
+                    "q", (_corner(field, len(vertices) // _CORNERS) for field in fields)
+                )
                 if len(corners) < _CORNERS:
                     raise ValueError(f"a face of {len(corners)} corners")
-                triangles += zip(corners[:1] * len(corners), corners[1:], corners[2:], strict=False)
+                if len(corners) == _CORNERS:
+                    triangles.extend(corners)
+                    continue
+                for second, third in itertools.pairwise(corners[1:]):
+                    triangles.extend((corners[0], second, third))
             elif kind not in _PASSED_OVER:
                 raise ValueError(f"no statement of OBJ: {kind!r:.40}")
         except ValueError as error:
@@ -183,17 +204,34 @@ def _any_mesh(name: str, data: bytes) -> Mesh:
     )
 
 
-def _statements(data: bytes) -> Iterator[tuple[int, tuple[str, list[str]]]]:
+def _statements(data: bytes) -> Iterator[tuple[int, tuple[str, Iterator[str]]]]:
     """Yield the number, the first word and the others of each line that says something."""
-    text = data.decode("utf-8-sig", errors="replace").replace("\\\r\n", " ").replace("\\\n", " ")
-    for number, line in enumerate(re.split(r"\r\n|\n|\r", text), start=1):
-        words = line.partition("#")[0].split()
-        if words:
-            yield number, (words[0], words[1:])
+    lines = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", errors="replace")
+    for number, line in enumerate(_whole_lines(lines), start=1):
+        text = line.partition("#")[0]
+        # A polygon may have millions of corners: words take thirty times the line.
+        words = iter(text.split()) if len(text) < _LONG else (w[0] for w in _WORD.finditer(text))
+        kind = next(words, None)
+        if kind is not None:
+            yield number, (kind, words)
 
 
-def _vertex(fields: list[str]) -> list[float]:
+def _whole_lines(lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines; one that ends in a backslash goes on in the next."""
+    begun = []
+    for line in lines:
+        if line.endswith("\\\n"):
+            begun.append(line[:-2])
+        else:
+            yield " ".join([*begun, line]) if begun else line
+            begun = []
+    if begun:
+        yield " ".join(begun)
+
+
+def _vertex(words: Iterator[str]) -> list[float]:
     """Return a vertex's three coordinates; beyond them stand a weight or a colour."""
+    fields = list(itertools.islice(words, _MOST_FIELDS))
     if len(fields) < _CORNERS or not all(map(_NUMBER.fullmatch, fields)):
         raise ValueError(f"a vertex is three numbers, not {' '.join(fields)!r:.80}")
     return [float(field) for field in fields[:_CORNERS]]
@@ -244,7 +282,8 @@ def reorient_mesh(
         As `read_mesh`.
     """
     mesh = turned_mesh(read_mesh(source), turn, extent_um)
-    target.write_text(obj_text(mesh), "ascii")
+    with target.open("w", encoding="ascii") as file:
+        file.writelines(obj_lines(mesh))
 
 
 def obj_text(mesh: Mesh) -> str:
