@@ -116,6 +116,9 @@ def run(args: list[str] | None = None) -> int:
     except (AtlasDBError, OSError) as error:
         click.echo(f"error: {printable(str(error))}", err=True)
         return 1
+    except MemoryError:
+        click.echo("error: there is not enough memory for this", err=True)
+        return 1
     except RuntimeError as error:
         if isinstance(error.__cause__, KeyboardInterrupt):  # as DuckDB passes it on
             return _interrupted()

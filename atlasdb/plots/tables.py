@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atlasdb.errors import PictureError, did_you_mean, listing
+from atlasdb.limits import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 STRUCTURE, GROUP, VALUE = "structure", "group", "value"
 """What the columns of a dictionary are called."""
 
-_MOST_BYTES = 512 * 1024 * 1024
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 
 
@@ -138,12 +139,16 @@ def _from_file(path: Path) -> Table:
             f"cannot tell what {path} is: values are in files that end in {listing(_READERS)}"
         )
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise PictureError(f"{path} is too large for a table of structures")
+        size = path.stat().st_size
+        if size > current().text_bytes:
+            raise PictureError(
+                f"{path} is too large for a table of structures: {size:,} bytes, "
+                f"{current().over('text_bytes')}"
+            )
         table = _READERS[ending](path)
     except PictureError:
         raise
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise PictureError(f"cannot read {path}: {reason}") from error
     if not len(table):
@@ -158,6 +163,7 @@ def _from_text(path: Path, delimiter: str) -> Table:
     if not found:
         return Table.of(str(path), {})
     (_, names), *rows = found
+    _refuse_many(len(rows), len(names), str(path))
     _refuse_twice(names, str(path))
     for line, row in rows:
         if len(row) != len(names):
@@ -172,9 +178,17 @@ def _from_text(path: Path, delimiter: str) -> Table:
 
 def _refuse_twice(names: Sequence[str], of: str) -> None:
     """Refuse names that are given more than once, of which one would be lost."""
-    twice = {name for name in names if list(names).count(name) > 1}
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
     if twice:
-        raise PictureError(f"{of} has several columns called {listing(sorted(twice))}")
+        raise PictureError(f"{of} has several columns called {listing(twice)}")
+
+
+def _refuse_many(rows: int, columns: int, of: str) -> None:
+    """Refuse more values than a table of structures has: as Python's they take much memory."""
+    if columns > current().columns:
+        raise PictureError(f"{of} has {columns:,} columns, {current().over('columns')}")
+    if rows * columns > current().values:
+        raise PictureError(f"{of} has {rows * columns:,} values, {current().over('values')}")
 
 
 def _from_csv(path: Path) -> Table:
@@ -187,10 +201,9 @@ def _from_tsv(path: Path) -> Table:
 
 def _from_json(path: Path) -> Table:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        twice = {name for name in names if names.count(name) > 1} if len(pairs) > 1 else set()
+        twice = sorted(n for n, times in Counter(name for name, _ in pairs).items() if times > 1)
         if twice:
-            raise PictureError(f"{path} has several values called {listing(sorted(twice))}")
+            raise PictureError(f"{path} has several values called {listing(twice)}")
         return dict(pairs)
 
     content = json.loads(path.read_text("utf-8"), object_pairs_hook=once)
@@ -198,6 +211,7 @@ def _from_json(path: Path) -> Table:
         return _from_dictionary(content, str(path))
     if isinstance(content, list) and all(isinstance(row, dict) for row in content):
         names = list(dict.fromkeys(name for row in content for name in row))
+        _refuse_many(len(content), len(names), str(path))
         return Table.of(str(path), {name: [row.get(name) for row in content] for name in names})
     raise PictureError(f"{path} holds neither a dictionary of values nor a list of rows")
 
@@ -207,6 +221,8 @@ def _from_parquet(path: Path) -> Table:
     import pyarrow.parquet as pq
 
     try:
+        footer = pq.read_metadata(path)
+        _refuse_many(footer.num_rows, footer.num_columns, str(path))
         return _from_arrow(pq.read_table(path, partitioning=None), str(path))
     except pa.ArrowException as error:
         raise PictureError(f"cannot read {path}: {error}") from error
