@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from atlasdb.errors import PackageError
+from atlasdb.limits import current
 from atlasdb.meshes.surfaces import Mesh
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ _NM_PER_UM = 1000.0
 _AXES = 3
 _MOST_LEVELS = 100
 _MOST_FRAGMENTS = 1 << 20
+
+_DRACO = b"DRACO\x02\x02"  # with the version of the stream: all that there are since 2017
+_KIND, _METHOD, _COUNTS = 7, 8, 11
+_OF_A_MESH, _EDGEBREAKER = b"\x01", b"\x01"
+_LONGEST_VARINT = 5
+_ANY_NUMBER = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -130,6 +137,7 @@ def _decoded(fragment: bytes) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return a fragment's positions and triangles."""
     import DracoPy
 
+    _refuse_absurd(fragment)
     try:
         mesh = DracoPy.decode(fragment)
         points, faces = np.asarray(mesh.points), np.asarray(mesh.faces)
@@ -138,6 +146,33 @@ def _decoded(fragment: bytes) -> tuple[NDArray[Any], NDArray[Any]]:
     if points.ndim != 2 or points.shape[1] != _AXES or faces.ndim != 2 or faces.shape[1] != _AXES:  # noqa: PLR2004
         raise PackageError("it is a Draco mesh without triangles in space")
     return points, faces
+
+
+def _refuse_absurd(fragment: bytes) -> None:
+    """Refuse a fragment that says it has far more than its bytes can hold, before it is decoded.
+
+    Source of the header: https://google.github.io/draco/spec/#header
+    """
+    if fragment[: len(_DRACO)] != _DRACO or fragment[_KIND : _KIND + 1] != _OF_A_MESH:
+        raise PackageError("it is no Draco mesh")
+    at = _COUNTS + (fragment[_METHOD : _METHOD + 1] == _EDGEBREAKER)  # its kind of traversal
+    for what in ("first", "second"):  # faces and points, or vertices and faces
+        number, at = _varint(fragment, at)
+        if number > _ANY_NUMBER + current().ratio * len(fragment):
+            raise PackageError(
+                f"it says that it has {number:,} points or faces in {len(fragment):,} bytes "
+                f"({what} count): this ratio is {current().over('ratio')}"
+            )
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """Return a number of seven bits a byte, and where it ends."""
+    number = 0
+    for place, byte in enumerate(data[at : at + _LONGEST_VARINT]):
+        number |= (byte & 0x7F) << (7 * place)
+        if byte < 0x80:  # noqa: PLR2004 (the last one)
+            return number, at + place + 1
+    raise PackageError("its header ends too early")
 
 
 def _fragments(index: bytes, size: int) -> Iterator[_Fragment]:
