@@ -11,11 +11,13 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from atlasdb.errors import PackageError, ShapeError
+from atlasdb.limits import current
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +60,10 @@ _RELATIVE = 1e-5
 _OF_A_VOXEL = 1e-3
 _MOST_CHUNKS = 1_000_000
 _LARGEST_CHUNK = 1 << 30
+_ANY_CHUNK = 1 << 26
+_BEYOND = 8  # times what of a chunk is in the array
+_BESIDE, _PART = 1 << 20, 1 << 20
+_DEFLATE_RATIO, _ZSTD_RATIO = 1032, 1 << 17
 _CODECS = frozenset({"bytes", "transpose", "zstd", "gzip", "blosc", "crc32c", "sharding_indexed"})
 """Codecs of zarr's own; others would be looked for among whatever is installed."""
 
@@ -236,7 +242,13 @@ def _chunk_keys(array: Any, shape: tuple[int, ...], where: str) -> list[str]:  #
     if len(edges) != _AXES or any(type(edge) is not int or edge < 1 for edge in edges):
         raise ValueError(f"its chunks are {edges!r:.80}")
     counts = [-(-size // edge) for size, edge in zip(shape, edges, strict=True)]
-    if math.prod(counts) > _MOST_CHUNKS or math.prod(edges) * kind.itemsize > _LARGEST_CHUNK:
+    chunk = math.prod(edges) * kind.itemsize
+    part = math.prod(map(min, edges, shape)) * kind.itemsize
+    if (
+        math.prod(counts) > _MOST_CHUNKS
+        or chunk > _LARGEST_CHUNK
+        or (chunk > _ANY_CHUNK and chunk > _BEYOND * part)
+    ):
         raise PackageError(f"{where}: {math.prod(counts):,} chunks of {edges} are absurd")
     return [
         _key(array["chunk_key_encoding"], index) for index in itertools.product(*map(range, counts))
@@ -269,13 +281,78 @@ def read_array(folder: Path, where: str) -> NDArray[Any]:
     Raises
     ------
     PackageError
-        One is damaged.
+        One is damaged, or unpacks to far more than has room in the array.
     """
     import zarr  # 0.3 s, for this format only
     from zarr.storage import LocalStore
 
     try:
-        array = zarr.open_array(LocalStore(folder, read_only=True), mode="r", zarr_format=3)
-        return np.asarray(array[...])
+        with zarr.config.set(_bounded_codecs()):
+            array = zarr.open_array(LocalStore(folder, read_only=True), mode="r", zarr_format=3)
+            _refuse_absurd(array.nbytes, folder, where)
+            return np.asarray(array[...])
+    except PackageError:
+        raise
     except Exception as error:
         raise PackageError(f"{where} cannot be read: {error!s:.200}") from error
+
+
+def _refuse_absurd(size: int, folder: Path, where: str) -> None:
+    """Refuse an array that is far larger than the objects that there are of it."""
+    packed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    if size > current().unpacked(packed):
+        raise PackageError(
+            f"{where} is absurdly large: {packed:,} bytes unpack to {size:,}; this ratio is "
+            f"{current().over('ratio')}"
+        )
+
+
+@cache
+def _bounded_codecs() -> dict[str, str]:
+    """Register codecs that unpack no more than has room in a chunk; return what names them.
+
+    zarr's own make whatever a chunk says that it is, a gigabyte from a few bytes.
+    """
+    from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
+    from zarr.registry import register_codec
+
+    def bounded(codec: Any) -> Any:  # noqa: ANN401 (a class of zarr's)
+        class Bounded(codec):  # type: ignore[misc]
+            async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:  # noqa: ANN401
+                room = math.prod(chunk_spec.shape) * chunk_spec.dtype.to_native_dtype().itemsize
+                _refuse_bomb(codec.__name__, chunk_bytes.to_bytes(), 2 * room + _BESIDE)
+                return await super()._decode_single(chunk_bytes, chunk_spec)
+
+        Bounded.__qualname__ = f"Bounded{codec.__name__}"
+        return Bounded
+
+    named = {}
+    for name, codec in (("blosc", BloscCodec), ("gzip", GzipCodec), ("zstd", ZstdCodec)):
+        own = bounded(codec)
+        register_codec(name, own)
+        named[f"codecs.{name}"] = f"{own.__module__}.{own.__qualname__}"
+    return named
+
+
+def _refuse_bomb(codec: str, packed: bytes, most: int) -> None:
+    """Refuse a chunk that unpacks to more than has room.
+
+    Raises
+    ------
+    PackageError
+        It does.
+    """
+    if codec == "BloscCodec":
+        size = int.from_bytes(packed[4:8], "little")  # which is all that it unpacks to
+    elif len(packed) * (_DEFLATE_RATIO if codec == "GzipCodec" else _ZSTD_RATIO) <= most:
+        return
+    else:
+        import pyarrow as pa
+
+        kind = codec.removesuffix("Codec").lower()
+        size = 0
+        with pa.CompressedInputStream(pa.BufferReader(packed), kind) as stream:
+            while size <= most and (part := stream.read(_PART)):
+                size += len(part)
+    if size > most:
+        raise PackageError(f"a chunk is a bomb: it unpacks to over {most:,} bytes")
