@@ -259,7 +259,7 @@ def _header(stream: BinaryIO, file: str) -> _Header:
     except PointsError:
         raise
     except (ValueError, MemoryError, RecursionError, TokenError) as error:  # of a nested header
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise PointsError(f"{file} is no readable .npy file: {reason:.200}") from error
     if min(shape, default=0) < 0:
         raise PointsError(f"{file} is no readable .npy file: it says that its shape is {shape}")
