@@ -51,6 +51,9 @@ _REFUSALS = {
 }
 """How the messages of the macros in ``queries/schema`` begin, and what each means."""
 
+STORAGE: dict[str, Any] = {"storage_compatibility_version": "v1.0.0"}
+"""The oldest DuckDB for whose format homes are written, whatever a later one prefers."""
+
 _ID_DIGITS = 18
 """A longer word of digits is read as an acronym: Python converts no number of thousands of them."""
 
@@ -246,7 +249,7 @@ def writing(home: Home, *, timeout_s: float = 60.0) -> Iterator[duckdb.DuckDBPyC
         The folder cannot be written.
     """
     with drafting(home, timeout_s=timeout_s) as draft:
-        connection = duckdb.connect(str(draft.path))
+        connection = open_draft(draft.path)
         try:
             check_schema(connection, home)
             connection.execute("BEGIN TRANSACTION")
@@ -281,6 +284,23 @@ def drafting(home: Home, *, timeout_s: float = 60.0) -> Iterator[Draft]:
         # What was interrupted after the swap is published: only what no row names may go.
         sweep(home)
         raise
+
+
+def open_draft(path: Path) -> duckdb.DuckDBPyConnection:
+    """Open a draft to write it, so that any later DuckDB reads it."""
+    return duckdb.connect(str(path), config=STORAGE)
+
+
+def draft_engine(path: Path) -> Engine:
+    """Return a SQLAlchemy engine on a draft, as `open_draft`."""
+    from sqlalchemy import URL, create_engine  # SQLAlchemy takes 0.2 s
+    from sqlalchemy.pool import NullPool
+
+    return create_engine(
+        URL.create("duckdb", database=str(path)),
+        poolclass=NullPool,
+        connect_args={"config": STORAGE},
+    )
 
 
 def writing_error(home: Home, error: duckdb.Error) -> HomeError:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, cast
 import duckdb
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, create_engine
+from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from atlasdb.database import (
     blob_folders,
+    draft_engine,
     head,
     no_other_writer,
     reading_engine,
@@ -124,7 +125,7 @@ def raw_connection(connection: Connection) -> duckdb.DuckDBPyConnection:
 @contextmanager
 def _connected(path: Path) -> Iterator[Connection]:
     """Open a database file by SQLAlchemy, and let go of it entirely in the end."""
-    engine = create_engine(URL.create("duckdb", database=str(path)), poolclass=NullPool)
+    engine = draft_engine(path)
     try:
         with engine.connect() as connection:
             yield connection

@@ -9,18 +9,18 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-from sqlalchemy import URL, create_engine, event, func, select, text
+from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
-from sqlalchemy.pool import NullPool
 
 from atlasdb.database import (
     blob_folders,
     check_schema,
+    draft_engine,
     drafting,
     find_atlas,
     find_structure,
+    open_draft,
     reading,
     reading_engine,
 )
@@ -32,6 +32,8 @@ from atlasdb.views import cell_tables, create_atlas_views, create_views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import duckdb
 
     from atlasdb.home import Home
 
@@ -191,9 +193,9 @@ def writing_session(home: Home, *, atlas: str | None = None) -> Iterator[AtlasSe
     with reading(home):
         pass
     with drafting(home) as draft:
-        with duckdb.connect(str(draft.path)) as connection:
+        with open_draft(draft.path) as connection:
             names, files = _names(connection), _files(connection)
-        engine = create_engine(URL.create("duckdb", database=str(draft.path)), poolclass=NullPool)
+        engine = draft_engine(draft.path)
         closed = False
 
         def refuse(*_: object) -> None:
@@ -218,7 +220,7 @@ def writing_session(home: Home, *, atlas: str | None = None) -> Iterator[AtlasSe
         finally:
             closed = True
             engine.dispose()
-        with duckdb.connect(str(draft.path)) as connection:
+        with open_draft(draft.path) as connection:
             check_schema(connection, home)
             check_rows(connection)
             _check_files(home, _files(connection) - files)

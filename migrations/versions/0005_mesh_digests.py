@@ -13,7 +13,7 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-VIEWS = "4ba46ac192260c88f169bfde60e4b097c44f4017330925426ca223285dd9a5cf"
+VIEWS = "c350ee86f823fd832bc7201f0c89e1f15cc45b58a10a9acbbc0cb6155cd290f2"
 """Digest of the views and macros that this schema has: they change with a revision only."""
 
 

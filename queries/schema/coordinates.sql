@@ -138,7 +138,8 @@ CREATE OR REPLACE MACRO main.top_level_of(_type) AS regexp_replace(
 CREATE OR REPLACE MACRO main.label_points(_points, _atlas) AS TABLE (
     -- The caller's row is one value from here on: none of its names can meet one of these.
     WITH _m_point AS (
-        SELECT struct_pack(*COLUMNS(*)) AS _m_row FROM query_table(_points)
+        SELECT "_m_ the caller's row" AS _m_row
+        FROM (SELECT * FROM query_table(_points)) AS "_m_ the caller's row"
     ),
 
     -- The cross join gives this one row a large estimate. DuckDB joins the runs by a nested loop,
