@@ -2,18 +2,24 @@
 
 The one idea: every limit has a name; an error that refuses something says the limit and its name,
 and whoever trusts the file raises it by that name, in one variable of the environment that the
-command line, Python and the workers of a cluster see alike::
+command line, Python and the workers of a cluster see alike, or for one command::
 
     ATLASDB_LIMITS="ratio=5000 columns=100000" atlasdb ingest …
+    atlasdb --limits "ratio=5000 columns=100000" ingest …
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from atlasdb.errors import AtlasDBError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 VARIABLE = "ATLASDB_LIMITS"
 """The variable of the environment."""
@@ -95,6 +101,32 @@ def current() -> Limits:
     return _parsed(os.environ.get(VARIABLE, ""))
 
 
+@contextmanager
+def stated(text: str) -> Iterator[None]:
+    """State limits for a block, for this process and those that it starts.
+
+    Raises
+    ------
+    AtlasDBError
+        The text cannot be read.
+
+    Examples
+    --------
+    >>> with stated("columns=30000"):
+    ...     current().columns
+    30000
+    """
+    _parsed(text)
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = text
+    try:
+        yield
+    finally:
+        os.environ.pop(VARIABLE)
+        if before is not None:
+            os.environ[VARIABLE] = before
+
+
 @lru_cache(maxsize=8)
 def _parsed(text: str) -> Limits:
     """Return what a text such as ``ratio=5000 columns=100000`` states.
@@ -105,15 +137,17 @@ def _parsed(text: str) -> Limits:
     5000
     """
     known = [field.name for field in fields(Limits)]
-    stated = {}
+    numbers = {}
     for word in text.replace(",", " ").split():
         name, _, number = word.partition("=")
         if name not in known:
             raise AtlasDBError(
-                f"{VARIABLE}: no limit is called {name!r:.40}{did_you_mean(name, known)}; there "
-                f"are {', '.join(known)}"
+                f"--limits or {VARIABLE}: no limit is called {name!r:.40}"
+                f"{did_you_mean(name, known)}; there are {', '.join(known)}"
             )
         if not number.isdecimal() or len(number) > 18:  # noqa: PLR2004 (of 63 bits)
-            raise AtlasDBError(f"{VARIABLE}: {name} is a whole number, not {number!r:.40}")
-        stated[name] = int(number)
-    return Limits(**stated)
+            raise AtlasDBError(
+                f"--limits or {VARIABLE}: {name} is a whole number, not {number!r:.40}"
+            )
+        numbers[name] = int(number)
+    return Limits(**numbers)

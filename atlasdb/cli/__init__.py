@@ -85,10 +85,19 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool)
     callback=_show_version,
     help="Print the version and exit.",
 )
+@click.option(
+    "--limits",
+    metavar="NAME=NUMBER…",
+    help="Raise what bounds hostile files, when an error names it. [default: $ATLASDB_LIMITS]",
+)
 @click.pass_context
-def group(ctx: click.Context, home: str | None) -> None:
+def group(ctx: click.Context, home: str | None, limits: str | None) -> None:
     """Brain atlases as a database: ingest them, ask them anything in SQL."""
     ctx.obj = home
+    if limits is not None:
+        from atlasdb.limits import stated  # only for --limits
+
+        ctx.with_resource(stated(limits))
 
 
 def main(args: list[str] | None = None) -> None:
