@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from atlasdb.errors import PackageError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
-_VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})")
+_VERSION = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})")
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _RESOLUTION = re.compile(r"_(\d+(\.\d+)?)(nm|um|mm)")
 _UNITS_UM = {"nm": 1e-3, "um": 1.0, "mm": 1e3}

@@ -13,6 +13,7 @@ import os
 import struct
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -106,8 +107,8 @@ def read_volume(path: Path, shape: tuple[int, int, int]) -> NDArray[Any]:
     import tifffile  # 15 ms, which a lookup does without
 
     try:
-        with tifffile.TiffFile(path, _multifile=False, **_NOTHING_OF_VENDORS) as tiff:
-            if not tiff.pages:
+        with _plain(tifffile.TiffFile)(path, _multifile=False) as tiff:
+            if len(tiff.pages) == 0:  # counts them: going through a cycle would never end
                 raise PackageError(f"{path.name} holds no image: {path.stat().st_size:,} bytes")
             return _series_of_shape(tiff, path, shape)
     except PackageError:
@@ -118,6 +119,12 @@ def read_volume(path: Path, shape: tuple[int, int, int]) -> NDArray[Any]:
         raise PackageError(
             f"{path.name} is no readable TIFF file ({path.stat().st_size:,} bytes): {error!s:.200}"
         ) from error
+
+
+@cache
+def _plain(kind: type[tifffile.TiffFile]) -> type[tifffile.TiffFile]:
+    """Return tifffile's reader without what it knows of vendors, in all of its versions."""
+    return type(kind.__name__, (kind,), _NOTHING_OF_VENDORS)
 
 
 def _series_of_shape(
@@ -337,7 +344,7 @@ def _first_tags(head: bytes) -> dict[int, int]:
         position += struct.calcsize(number)
         size = struct.calcsize(entry)
         fields = [struct.unpack_from(entry, head, position + n * size) for n in range(entries)]
-    except struct.error:
+    except (struct.error, OverflowError):
         return {}
     return {tag: value for tag, _, count, value in fields if count == 1}
 

@@ -258,7 +258,10 @@ def _header(stream: BinaryIO, file: str) -> _Header:
         shape, fortran, dtype = read(stream)
     except PointsError:
         raise
-    except (ValueError, MemoryError, RecursionError, TokenError) as error:  # of a nested header
+    except (
+        *(ValueError, TypeError, MemoryError, RecursionError),
+        *(SyntaxError, TokenError),  # numpy evaluates what such a header says
+    ) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise PointsError(f"{file} is no readable .npy file: {reason:.200}") from error
     if min(shape, default=0) < 0:

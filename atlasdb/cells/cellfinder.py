@@ -163,7 +163,7 @@ class _XmlParser:
         """Parse a part and return the cells that are complete."""
         try:
             self._parser.Parse(data, is_last)
-        except self._error as error:
+        except (self._error, LookupError) as error:  # or in an encoding that is none
             raise PointsError(f"{self._file} is no readable XML: {error}") from error
         self._fed += len(data)
         if self._fed - max(self._parser.CurrentByteIndex, 0) > _LONGEST_TEXT + 2 * _CHUNK:

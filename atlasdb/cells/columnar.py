@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atlasdb.cells.columns import refuse_columns
-from atlasdb.cells.pieces import BLOCK_ROWS, Block, numbered, saying_which
+from atlasdb.cells.pieces import BLOCK_ROWS, Block, named, numbered, saying_which
 from atlasdb.errors import PointsError
 from atlasdb.limits import current
 
@@ -185,7 +185,9 @@ def _read_footer(source: File, _state: object) -> Any:  # noqa: ANN401
 
 @lru_cache(maxsize=1024)
 def _schema(source: File, _state: object) -> pa.Schema:
-    return _footer(source).schema.to_arrow_schema()
+    footer = _footer(source)
+    with saying_which(source.name):
+        return named(footer.schema.to_arrow_schema(), source.name)
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,7 @@ class ArrowPiece:
     def schema(self) -> pa.Schema:
         """Its columns."""
         with self.source.opened() as stream:
-            return _batches_of(stream)[0]
+            return named(_batches_of(stream)[0], self.file)
 
     @property
     def rows(self) -> None:

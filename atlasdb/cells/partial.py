@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from atlasdb.cells.counting import Counts
-from atlasdb.cells.pieces import saying_which
+from atlasdb.cells.pieces import named, saying_which
 from atlasdb.errors import PointsError, listing
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def load(path: Path) -> Partial:
     with saying_which(str(path)):
         # As one file: a folder `sample=m06` above it states nothing of its columns.
         table = pq.read_table(path, partitioning=None)
+        named(table.schema, str(path))
     try:
         said = json.loads((table.schema.metadata or {}).get(_MARK, b"{}"))
     except ValueError:

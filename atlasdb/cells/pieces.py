@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from zipfile import BadZipFile
 
 import pyarrow as pa
 
@@ -134,9 +135,27 @@ def saying_which(name: str) -> Iterator[None]:
         yield
     except PointsError:
         raise
-    except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error) as error:
+    except (
+        *(pa.ArrowException, OSError, EOFError, ValueError),
+        *(zlib.error, BadZipFile, NotImplementedError),
+    ) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise PointsError(f"{name} cannot be read: {reason}") from error
+
+
+def named(schema: pa.Schema, name: str) -> pa.Schema:
+    """Return a schema whose columns have names; files may hold bytes that are none.
+
+    Raises
+    ------
+    PointsError
+        One has none.
+    """
+    try:
+        schema.names  # noqa: B018 (they are decoded here)
+    except UnicodeDecodeError as error:
+        raise PointsError(f"{name} has a column whose name is no UTF-8 text: {error}") from error
+    return schema
 
 
 @dataclass(frozen=True)

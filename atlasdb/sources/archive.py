@@ -133,7 +133,10 @@ def unpack(
             stream.finish()
         except ArchiveError:
             raise
-        except (EOFError, tarfile.TarError, zlib.error, ValueError, IndexError) as error:
+        except (
+            *(EOFError, tarfile.TarError, zlib.error),
+            *(ValueError, IndexError, OverflowError),  # tarfile's own, of odd headers
+        ) as error:
             raise ArchiveError(
                 f"{name} is truncated or corrupt ({size:,} bytes): {error!s:.200}; get it again"
             ) from error

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _LARGEST_PAGE = 1 << 24
 _MOST_PAGES = 10_000
 _MD5 = re.compile(r"[0-9a-f]{32}")
+_SIZE = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,9 @@ class Bucket:
             if page.findtext("{*}EncodingType") == "url":
                 key = unquote_plus(key)
             size = (entry.findtext("{*}Size") or "").strip()
-            if key.startswith(self.prefix) and size.isdecimal():
+            if not _SIZE.fullmatch(size):  # what is left out here would count as not there
+                raise DownloadError(f"{self.address}: its listing has {key!r:.200} without a size")
+            if key.startswith(self.prefix):
                 etag = entry.findtext("{*}ETag") or ""
                 found[key[len(self.prefix) :]] = Listed(int(size), etag)
         return found
@@ -148,12 +151,17 @@ def find_bucket(connections: Connections, base: str) -> Bucket | None:
     return None
 
 
+class _WithoutEntities(ET.TreeBuilder):
+    """Builds trees, but of no document that declares a type: a listing declares none."""
+
+    def doctype(self, *_: object) -> None:
+        raise ValueError("a document type")
+
+
 def _parsed(content: bytes) -> ET.Element | None:
     """Parse a bucket's answer, None if it is no listing."""
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:  # a listing declares none
-        return None
     try:
-        root = ET.fromstring(content)  # noqa: S314 (without entities)
+        root = ET.fromstring(content, ET.XMLParser(target=_WithoutEntities()))  # noqa: S314
     except (ET.ParseError, LookupError, ValueError):  # or in an encoding that is none
         return None
     return root if root.tag.rpartition("}")[2] == "ListBucketResult" else None
