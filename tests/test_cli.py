@@ -725,7 +725,7 @@ def test_all_forms_give_the_same(full: atlasdb.Database, full_shell: Shell) -> N
     atlas = "phantom_mouse_100um"
     words = {"descendants": (), "children": ("--children",), "leaves": ("--leaves",)}
     with full.session(atlas=atlas) as session:
-        for top in session.scalars(select(Structure)):
+        for number, top in enumerate(session.scalars(select(Structure))):
             for verb in ("ancestors", "descendants", "children", "leaves"):
                 by_sql = full.sql(f"FROM {verb}('{atlas}', ?)", [top.acronym])
                 expected = by_sql["acronym"].to_pylist()
@@ -733,7 +733,7 @@ def test_all_forms_give_the_same(full: atlasdb.Database, full_shell: Shell) -> N
                 assert (
                     getattr(full, verb)(atlas, top.structure_id)["acronym"].to_pylist() == expected
                 )
-                if top.depth % 2 == 0:
+                if number % 5 == 0:
                     command = ("ancestors",) if verb == "ancestors" else ("descendants",)
                     printed = full_shell(
                         *command, atlas, top.acronym, *words.get(verb, ()), "--format", "json"

@@ -81,7 +81,7 @@ def test_all_forms_give_what_the_volume_holds(
     assert renamed == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from(SMALL),
     st.tuples(*[st.one_of(st.floats(-200, 500), st.floats(allow_nan=True))] * 3),

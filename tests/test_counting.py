@@ -178,7 +178,7 @@ SELECTIONS: tuple[dict[str, Any], ...] = (
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=35, deadline=None)
 @given(
     selection=st.sampled_from(SELECTIONS),
     by=st.lists(st.sampled_from(["sample", "batch", "number"]), unique=True, max_size=2),

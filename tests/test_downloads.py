@@ -128,7 +128,7 @@ TRIALS = 25
 
 @pytest.mark.parametrize(
     ("kind", "round_"),
-    [*(("archives", number) for number in range(5)), *(("components", n) for n in range(4))],
+    [(kind, number) for kind in ("archives", "components") for number in range(2)],
 )
 def test_a_server_full_of_trouble(
     kind: str,

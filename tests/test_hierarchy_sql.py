@@ -136,7 +136,7 @@ def test_closure_recursion_and_ranks_agree_on_large_trees(
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(small_trees, st.data())
 def test_relatives_are_those_of_a_slow_walk(
@@ -171,7 +171,7 @@ def test_relatives_are_those_of_a_slow_walk(
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(small_trees, st.data())
 def test_levels_of_ragged_trees(trees: TreeDatabase, tree: Tree, data: st.DataObject) -> None:

@@ -60,7 +60,7 @@ def small_atlases(draw: st.DrawFn) -> SmallAtlas:
     )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(small_atlases())
 def test_rows_are_what_a_loop_over_the_source_gives(atlas: SmallAtlas) -> None:
     """Every extent, label, run and volume of a random atlas, turned to 'asr' the slow way."""
