@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import operations
 import psutil
+import pyarrow as pa
 from machine import machine
 from operations import NAME, PHANTOM
 from small import SmallAtlas, labels
@@ -58,6 +59,7 @@ class Mixture:
         self.points = np.random.default_rng(1).uniform(0, 8000, (20_000, 3))
         self.atlas = self.db.atlas(PHANTOM)
         self.acronyms = list(self.atlas.lookup_df["acronym"])
+        self.output = io.StringIO()  # one: click keeps every stream that it has written to
 
     def structure(self) -> str:
         """Return one by chance."""
@@ -119,7 +121,8 @@ class Mixture:
         words = self.chance.choice(
             (["list"], ["info", PHANTOM], ["lookup", PHANTOM, "5000", "4000", "3000"])
         )
-        with contextlib.redirect_stdout(io.StringIO()):
+        self.output.seek(0)
+        with contextlib.redirect_stdout(self.output):
             run(["--home", str(self.db.home.folder), *words])
 
     def fails(self) -> None:
@@ -171,6 +174,7 @@ class Mixture:
 def measured() -> tuple[int, int, int, int]:
     """Return memory in bytes, descriptors, threads and maps of files."""
     gc.collect()
+    pa.default_memory_pool().release_unused()
     with contextlib.suppress(OSError, AttributeError):  # what is free is nobody's
         ctypes.CDLL(None).malloc_trim(0)
     process = psutil.Process()

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json
+import logging
 import os
 import pty
 import re
@@ -343,6 +344,14 @@ def test_remove(shell: Shell, tmp_path: Path) -> None:
     shell("ingest", str(SmallAtlas().write(tmp_path)))
     assert shell("remove", "small_rat_50um") == "removed small_rat_50um@1.0\n"
     assert shell("list").endswith("(0 rows)\n")
+
+
+def test_a_command_leaves_nothing_with_the_loggers(shell: Shell) -> None:
+    """A program that runs commands in its own process does not grow by each."""
+    shell("--version")
+    handlers = [list(logging.getLogger(name).handlers) for name in ("sqlalchemy", "tifffile")]
+    shell("--version")
+    assert handlers == [logging.getLogger(name).handlers for name in ("sqlalchemy", "tifffile")]
 
 
 def test_db_commands(shell: Shell) -> None:

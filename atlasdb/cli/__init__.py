@@ -40,6 +40,8 @@ COMMANDS = (
 )
 """The commands, in the order in which ``--help`` shows them."""
 
+_UNHEARD = logging.NullHandler()
+
 
 class _LazyGroup(click.Group):
     """A group whose commands are modules of this package, imported one by one."""
@@ -114,7 +116,7 @@ def run(args: list[str] | None = None) -> int:
         The words after ``atlasdb``; by default the process's own.
     """
     for library in ("sqlalchemy", "tifffile"):  # what they log is told below, in one line
-        logging.getLogger(library).addHandler(logging.NullHandler())
+        logging.getLogger(library).addHandler(_UNHEARD)  # once: a logger keeps no handler twice
     try:
         status: Any = group.main(args, prog_name="atlasdb", standalone_mode=False)
     except click.ClickException as error:
