@@ -297,15 +297,16 @@ def test_files_that_cannot_be_read(shell: Shell, tmp_path: Path) -> None:
         (["1", "2"], "give three numbers or one file, not 2 words"),
         (["1", "2", "3", "4"], "give three numbers or one file, not 4 words"),
         (["1", "2", "x"], "'x' is no number: a point is three numbers, AP SI RL"),
-        (["1", "2", "3", "--unt", "mm"], "No such option '--unt'"),
-        (["1", "2", "-x"], "No such option '-x'"),
+        (["1", "2", "3", "--unt", "mm"], "No such option: --unt"),
+        (["1", "2", "-x"], "No such option: -x"),
         (["1", "2", "3", "--unit", "cm"], "'cm' is not one of 'um', 'mm', 'm', 'voxel'"),
         (["1", "2", "3", "--columns", "a", "b", "c"], "--columns is for files of points"),
         ([], "Missing argument 'AP SI RL | FILE | -'"),
     ],
 )
 def test_wrong_usage(shell: Shell, words: list[str], message: str) -> None:
-    assert message in shell("lookup", ATLAS, *words, status=2)
+    said = shell("lookup", ATLAS, *words, status=2)
+    assert message in said.replace("option '", "option: ")  # click before and after 8.3
 
 
 def test_wrong_names(shell: Shell) -> None:

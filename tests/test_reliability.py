@@ -39,6 +39,12 @@ def test_kills_at_random_moments(operations: tuple[str, ...]) -> None:
     assert [row.split(" | ")[2] for row in rows[1:]] == ["1"] * len(operations)
 
 
+def test_a_mixture_leaves_no_descriptors_threads_or_maps() -> None:
+    """Whether memory stays flat takes ten thousand operations, and is not asked here."""
+    rows = run("long_run.py", "--warm-up", "0", "--operations", "60", "--growth", "inf")
+    assert len(rows) == 1 + 11
+
+
 def test_few_file_descriptors() -> None:
     words = [w for name in ("ingest", "cells add") for w in ("--operation", name)]
     rows = run("faults.py", "--only", "descriptors", *words)

@@ -227,10 +227,10 @@ class Coordinates:
         found = self._levels.get(number) if type(number) is int else None
         if found is None:
             try:
-                level = operator.index(number)
+                level = None if isinstance(number, bool | np.bool_) else operator.index(number)
             except TypeError:
                 level = None
-            if level is None or isinstance(number, bool | np.bool_):
+            if level is None:
                 raise UnknownDepthError(f"no level {number!r}: levels are integers")
             highest = -1 - self._record.data.table.structures.hierarchy.height  # all are the root
             level = max(level, highest)
