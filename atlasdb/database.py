@@ -8,6 +8,7 @@ again.
 
 from __future__ import annotations
 
+import logging
 import operator
 import re
 from contextlib import contextmanager, suppress
@@ -53,6 +54,8 @@ _REFUSALS = {
 
 STORAGE: dict[str, Any] = {"storage_compatibility_version": "v1.0.0"}
 """The oldest DuckDB for whose format homes are written, whatever a later one prefers."""
+
+_LOG = logging.getLogger(__name__)
 
 _ID_DIGITS = 18
 """A longer word of digits is read as an acronym: Python converts no number of thousands of them."""
@@ -138,6 +141,7 @@ def attach(connection: duckdb.DuckDBPyConnection, home: Home) -> list[Leases]:
             f"there is no atlas database in {home.folder}: run `atlasdb ingest ATLAS` or "
             "`atlasdb demo`, or name another folder with --home or ATLASDB_HOME"
         )
+    _LOG.debug("reading %s", home.database)
     try:
         connection.execute(f"ATTACH {text_literal(home.database)} AS atlas (READ_ONLY)")
         connection.execute("USE atlas")
@@ -276,7 +280,9 @@ def drafting(home: Home, *, timeout_s: float = 60.0) -> Iterator[Draft]:
                 from atlasdb.migrate import upgrade_file  # alembic takes 0.5 s
 
                 upgrade_file(draft.path)
+            _LOG.debug("writing %s", draft.path)
             yield draft
+        _LOG.debug("published as %s", home.database)
     except duckdb.Error as error:
         sweep(home)
         raise writing_error(home, error) from error

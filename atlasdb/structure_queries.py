@@ -6,6 +6,7 @@ checks the names that it is given, says what is near to a wrong one, and hands o
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 Named = str | int | TypedWord
 """A structure: its acronym, its id, or a word that somebody typed."""
+
+_LOG = logging.getLogger(__name__)
 
 _AT_DEPTH = "FROM structures_at_depth($atlas, $depth, ragged := $ragged)"
 _AT_DEPTH_UNDER = "FROM structures_at_depth($atlas, $depth, under := $under, ragged := $ragged)"
@@ -304,6 +307,7 @@ class StructureQueries:
                 p.name: resolve(p, parameters.get(p.name, p.default or None))
                 for p in sorted(query.parameters, key=lambda p: p.kind not in {"atlas", "cells"})
             }
+            _LOG.debug("%s with %s", query.sql, values)
             found = connection.execute(query.sql, values).to_arrow_table()
             return _named(found, *resolve.atlases)
 
@@ -319,7 +323,9 @@ class StructureQueries:
                 arguments["depth"] = _plain_number(arguments["depth"])
             if "parts" in arguments:
                 arguments["parts"] = _structure_ids(connection, name, arguments["parts"])
-            found = connection.execute(sql, {"atlas": str(name), **arguments}).to_arrow_table()
+            values = {"atlas": str(name), **arguments}
+            _LOG.debug("%s with %s", sql, values)
+            found = connection.execute(sql, values).to_arrow_table()
             return _named(found, name)
 
     def _value(self, sql: str, atlas: str, **arguments: Any) -> Any:  # noqa: ANN401 (any value)

@@ -75,7 +75,8 @@ LAYERS = (
     ("ingest",),
     ("mesh_fetching", "updating", "verify"),
     ("api", "brainglobe"),
-    ("cli.lazy", "cli.options", "cli.rows", "cli.telling"),
+    ("cli.completion", "cli.lazy", "cli.rows", "cli.telling"),
+    ("cli.options",),
     ("cli.output", "cli.points"),
     ("cli.counts", "cli.pictures"),
     ("cli.*",),
@@ -90,6 +91,7 @@ LATE = {
     ("database", "migrate"),
     ("cells.joining", "cells.distributed"),
     ("session", "cells.registering"),
+    ("cli.completion_command", "cli"),
     ("cli.demo_command", "cli"),
     ("cli", "cli.*"),
 }

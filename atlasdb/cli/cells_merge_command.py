@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atlasdb.cli.completion import atlases
 from atlasdb.cli.counts import Report, report_options
 from atlasdb.cli.options import files_argument, home_option
 from atlasdb.cli.telling import say
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 
 @click.command(name="merge", short_help="Add up counts of shards.")
 @files_argument
-@click.option("--atlas", metavar="ATLAS", help="The atlas. [default: the one that they name]")
+@click.option(
+    "--atlas",
+    metavar="ATLAS",
+    shell_complete=atlases,
+    help="The atlas. [default: the one that they name]",
+)
 @report_options
 @home_option
 def command(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from atlasdb.cli.completion import structures
 from atlasdb.cli.counts import own_file
 from atlasdb.cli.options import (
     hemisphere_option,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     "structures",
     multiple=True,
     metavar="STRUCTURE",
+    shell_complete=structures,
     help="Only cells in this structure or below it. Repeat it for several.",
 )
 @hemisphere_option

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atlasdb.cli.completion import cell_tables
 from atlasdb.cli.options import home_option, quiet_option
 from atlasdb.cli.points import shown
 from atlasdb.cli.telling import say
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="refresh")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=cell_tables)
 @quiet_option
 @home_option
 def command(db: Database, name: str, *, quiet: bool) -> None:

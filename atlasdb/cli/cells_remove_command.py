@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atlasdb.cli.completion import cell_tables
 from atlasdb.cli.options import home_option
 from atlasdb.cli.telling import say
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="remove")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=cell_tables)
 @home_option
 def command(db: Database, name: str) -> None:
     """Remove the table NAME; the file that it was read from stays."""

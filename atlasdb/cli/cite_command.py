@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atlasdb.cli.completion import atlases
 from atlasdb.cli.options import home_option, output_option
 from atlasdb.cli.output import write_text
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("cite")
-@click.argument("atlases", metavar="ATLAS…", nargs=-1, required=True)
+@click.argument("atlases", metavar="ATLAS…", nargs=-1, required=True, shell_complete=atlases)
 @click.option(
     "--format",
     "form",

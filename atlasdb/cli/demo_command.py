@@ -49,7 +49,7 @@ def command(ctx: click.Context, db: Database) -> None:
     from atlasdb.cli import run  # the group imports this module
 
     named = (
-        ctx.find_root().obj is not None
+        ctx.find_root().params.get("home") is not None
         or ctx.get_parameter_source("db") is not click.core.ParameterSource.DEFAULT
     )
     where = f"--home {shlex.quote(str(db.home.folder))} " if named else ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atlasdb.cli.completion import sources
 from atlasdb.cli.options import home_option, quiet_option, source_option
 from atlasdb.cli.telling import say
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="ingest")
-@click.argument("atlas", metavar="ATLAS")
+@click.argument("atlas", metavar="ATLAS", shell_complete=sources)
 @source_option
 @click.option("--sha256", metavar="HEX", help="The archive's SHA-256, which it must have.")
 @click.option("--no-meshes", is_flag=True, help="Leave the meshes out.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atlasdb.cli.completion import files
 from atlasdb.cli.options import (
     atlas_argument,
     depth_option,
@@ -36,7 +37,9 @@ _AXES = 3
     context_settings={"ignore_unknown_options": True},
 )
 @atlas_argument
-@click.argument("points", nargs=-1, required=True, metavar="AP SI RL | FILE | -")
+@click.argument(
+    "points", nargs=-1, required=True, metavar="AP SI RL | FILE | -", shell_complete=files
+)
 @unit_option
 @voxels_option
 @depth_option

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atlasdb.cli.completion import files
 from atlasdb.cli.options import (
     atlas_argument,
     hemisphere_option,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     metavar="FILE",
+    shell_complete=files,
     required=True,
     type=click.Path(path_type=Path),
     help="The mesh: .obj, .ply, .stl or .vtk.",

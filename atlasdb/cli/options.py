@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atlasdb.cli.completion import atlases, files, structures
+
 if TYPE_CHECKING:
     from atlasdb.api import Database
     from atlasdb.database import TypedWord
@@ -24,7 +26,7 @@ def _database(ctx: click.Context, _parameter: click.Parameter, value: str | None
     """Turn ``--home``, given to the command or before it, into the database."""
     from atlasdb.api import connect  # duckdb and numpy, when a command runs
 
-    db = connect(value or ctx.find_root().obj)
+    db = connect(value or ctx.find_root().params.get("home"))
     ctx.meta[HOME] = db.home  # what no output may overwrite
     return db
 
@@ -45,7 +47,11 @@ format_option: Decorator = click.option(
 )
 
 output_option: Decorator = click.option(
-    "-o", "--output", metavar="FILE", help="Write to FILE instead of the terminal."
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Write to FILE instead of the terminal.",
+    shell_complete=files,
 )
 
 source_option: Decorator = click.option(
@@ -58,7 +64,7 @@ source_option: Decorator = click.option(
 
 quiet_option: Decorator = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 
-atlas_argument: Decorator = click.argument("atlas", metavar="ATLAS")
+atlas_argument: Decorator = click.argument("atlas", metavar="ATLAS", shell_complete=atlases)
 
 
 def checked_text(value: str) -> str:
@@ -80,7 +86,7 @@ def _structure(
 
 
 structure_argument: Decorator = click.argument(
-    "structure", metavar="STRUCTURE", callback=_structure
+    "structure", metavar="STRUCTURE", callback=_structure, shell_complete=structures
 )
 
 
@@ -94,7 +100,12 @@ def _structures(
 
 
 structures_argument: Decorator = click.argument(
-    "structures", metavar="STRUCTURE…", nargs=-1, required=True, callback=_structures
+    "structures",
+    metavar="STRUCTURE…",
+    nargs=-1,
+    required=True,
+    callback=_structures,
+    shell_complete=structures,
 )
 
 image_option: Decorator = click.option(
@@ -119,7 +130,11 @@ hemisphere_option: Decorator = click.option(
 )
 
 optional_structure_argument: Decorator = click.argument(
-    "structure", metavar="[STRUCTURE]", required=False, callback=_structure
+    "structure",
+    metavar="[STRUCTURE]",
+    required=False,
+    callback=_structure,
+    shell_complete=structures,
 )
 
 unit_option: Decorator = click.option(
@@ -133,7 +148,11 @@ voxels_option: Decorator = click.option(
 )
 
 under_option: Decorator = click.option(
-    "--under", metavar="STRUCTURE", callback=_structure, help="Within this structure only."
+    "--under",
+    metavar="STRUCTURE",
+    callback=_structure,
+    help="Within this structure only.",
+    shell_complete=structures,
 )
 
 depth_option: Decorator = click.option(
@@ -149,10 +168,16 @@ ragged_option: Decorator = click.option(
 )
 
 needed_atlas_option: Decorator = click.option(
-    "--atlas", required=True, metavar="ATLAS", help="The atlas: NAME or NAME@VERSION."
+    "--atlas",
+    required=True,
+    metavar="ATLAS",
+    help="The atlas: NAME or NAME@VERSION.",
+    shell_complete=atlases,
 )
 
-files_argument: Decorator = click.argument("files", nargs=-1, required=True, metavar="FILE…")
+files_argument: Decorator = click.argument(
+    "files", nargs=-1, required=True, metavar="FILE…", shell_complete=files
+)
 
 columns_option: Decorator = click.option(
     "--columns",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atlasdb.cli.completion import files, structures
 from atlasdb.cli.options import checked_text
 from atlasdb.cli.output import saving
 from atlasdb.cli.telling import say
@@ -32,6 +33,7 @@ _OUTPUT = (
         "-o",
         "--output",
         metavar="FILE",
+        shell_complete=files,
         required=True,
         help="The picture: .png, .svg or .pdf.",
     ),
@@ -135,6 +137,7 @@ def structures_option(what: str) -> Callable[..., Any]:
         "structures",
         multiple=True,
         metavar="STRUCTURE",
+        shell_complete=structures,
         help=f"{what}: an acronym or an id. Repeat it for several.",
     )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atlasdb.cli.completion import files
 from atlasdb.cli.counts import structures_named
 from atlasdb.cli.options import atlas_argument, home_option
 from atlasdb.cli.pictures import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--values",
     metavar="FILE",
+    shell_complete=files,
     help="What bars show, as of `atlasdb plot heatmap`. [default: the volumes in the atlas]",
 )
 @value_options

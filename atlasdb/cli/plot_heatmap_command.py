@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atlasdb.cli.completion import files
 from atlasdb.cli.counts import structures_named
 from atlasdb.cli.options import atlas_argument, home_option
 from atlasdb.cli.pictures import (
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 @click.option(
     "--values",
     metavar="FILE",
+    shell_complete=files,
     required=True,
     help="What `atlasdb cells count` writes, or another table with a column for the structure "
     "(structure_id, acronym, …) and one for the value: .csv, .tsv, .parquet; or .json: "

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atlasdb.cli.completion import files
 from atlasdb.cli.options import (
     atlas_argument,
     home_option,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--values",
     metavar="FILE",
+    shell_complete=files,
     help="What structures are as large as, as of `atlasdb plot heatmap`. [default: their volumes]",
 )
 @value_options

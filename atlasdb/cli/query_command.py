@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atlasdb.cli.completion import named_queries, query_parameters
 from atlasdb.cli.options import checked_text, format_option, home_option, output_option
 from atlasdb.cli.output import write_table
 
@@ -19,13 +20,14 @@ _RULE = "─"
 
 
 @click.command(name="query")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=named_queries)
 @click.option(
     "-p",
     "--parameter",
     "given",
     metavar="KEY=VALUE",
     multiple=True,
+    shell_complete=query_parameters,
     help="A parameter, such as atlas=allen_mouse_100um. Repeat it for several, or for a list.",
 )
 @click.option("--show", is_flag=True, help="Print the query's SQL instead of running it.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atlasdb.cli.completion import atlases
 from atlasdb.cli.options import (
     checked_text,
     depth_option,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="structures")
-@click.argument("atlas", metavar="ATLAS", required=False)
+@click.argument("atlas", metavar="ATLAS", required=False, shell_complete=atlases)
 @click.option(
     "--search",
     metavar="TEXT",

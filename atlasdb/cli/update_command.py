@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atlasdb.cli.completion import atlases
 from atlasdb.cli.options import home_option, quiet_option, source_option
 from atlasdb.cli.telling import say
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="update")
-@click.argument("atlas", metavar="[ATLAS]", required=False)
+@click.argument("atlas", metavar="[ATLAS]", required=False, shell_complete=atlases)
 @source_option
 @click.option("--prune", is_flag=True, help="Then remove the older versions.")
 @click.option("--strict", is_flag=True, help="Refuse an atlas that has warnings.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atlasdb.cli.completion import kinds
 from atlasdb.cli.options import (
     atlas_argument,
     depth_option,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @click.command("volume")
 @atlas_argument
-@click.argument("kind", metavar="KIND")
+@click.argument("kind", metavar="KIND", shell_complete=kinds)
 @image_option
 @depth_option
 @orientation_option

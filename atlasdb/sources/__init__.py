@@ -211,6 +211,11 @@ def is_built_in(name: AtlasName) -> bool:
     return phantom.origin(name) is not None
 
 
+def built_in() -> list[str]:
+    """Return the names of the phantoms."""
+    return list(phantom.PHANTOMS)
+
+
 def named(atlas: str) -> AtlasName | None:
     """Return the name that `atlas` is, None if it is a path or an address."""
     if _is_url(atlas) or "/" in atlas or os.sep in atlas or atlas.endswith(ARCHIVES):

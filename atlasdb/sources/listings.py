@@ -123,6 +123,26 @@ def listings(
     return Listings(tuple(found), tuple(_without_layouts(found, failed)))
 
 
+def remembered(source: str | None = None) -> set[str]:
+    """Return the names of the atlases that a source had when it was last asked; none is asked now.
+
+    Parameters
+    ----------
+    source
+        As for `atlasdb.sources.locate`.
+
+    Raises
+    ------
+    SourceError
+        The source is neither a folder nor an address.
+    """
+    names: set[str] = set()
+    for place in places_of(source):
+        known = _remembered(place) if place.is_remote else Listing(place, place.latest())
+        names.update(known.versions if known else ())
+    return names
+
+
 def age_of(at: datetime) -> str:
     """Return how long ago something was, in words."""
     seconds = max(0, int((datetime.now(UTC) - at).total_seconds()))
