@@ -90,9 +90,29 @@ def test_list(shell: Shell, full_shell: Shell) -> None:
     assert shell("list", status=1).startswith("error: there is no atlas database in ")
 
 
+def test_an_atlas_at_a_glance(full_shell: Shell) -> None:
+    """The bars are as long as the numbers say, and the parts are the whole."""
+    printed = full_shell("info", "phantom_mouse_100um").splitlines()
+    assert printed[0] == "phantom_mouse_100um@1.0: 45 structures of Mus musculus"
+    assert printed[1] == "551.6 mm³ in 551,624 voxels of 100 × 100 × 100 µm"
+    levels = [line.split() for line in printed[4:13]]
+    assert [int(level[1]) for level in levels] == [1, 3, 7, 5, 7, 6, 5, 3, 8]
+    assert [len(level[2]) for level in levels] == [3 * int(level[1]) for level in levels]
+    assert [float(level[3]) for level in levels][:3] == [100.0, 7.3, 7.3]
+    parts = printed[15 : printed.index("", 15)]
+    assert parts[0].startswith("root (unassigned)")
+    shares = [float(line.partition(" %")[0].split()[-1]) for line in parts]
+    assert sum(shares) == pytest.approx(100, abs=0.1 * len(shares))
+    lengths = [line.count("█") for line in parts]
+    assert lengths == [int(round(8 * 24 * share / 100) / 8) for share in shares]
+    flat = full_shell("info", "small_rat_50um")
+    assert "the volume at depth" in flat
+
+
 def test_info(full_shell: Shell) -> None:
     printed = full_shell("info", "phantom_anisotropic_mouse_200um")
-    pairs = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in printed.splitlines())
+    told = printed[printed.index("\nname ") :].strip()
+    pairs = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in told.splitlines())
     assert pairs["resolution_um"] == "200 × 100 × 50"
     assert pairs["shape"] == "66 × 80 × 228"
     assert pairs["depth"] == "8"

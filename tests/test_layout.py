@@ -75,7 +75,7 @@ LAYERS = (
     ("ingest",),
     ("mesh_fetching", "updating", "verify"),
     ("api", "brainglobe"),
-    ("cli.completion", "cli.lazy", "cli.rows", "cli.telling"),
+    ("cli.completion", "cli.glance", "cli.lazy", "cli.rows", "cli.telling"),
     ("cli.options",),
     ("cli.output", "cli.points"),
     ("cli.counts", "cli.pictures"),

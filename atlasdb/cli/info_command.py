@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atlasdb.cli.glance import depth_of_parts, glance
 from atlasdb.cli.options import atlas_argument, format_option, home_option, output_option
 from atlasdb.cli.output import write_table
 from atlasdb.cli.telling import say
@@ -26,7 +27,7 @@ _TIMES = " \N{MULTIPLICATION SIGN} "
 @output_option
 @home_option
 def command(db: Database, atlas: str, form: str | None, output: str | None) -> None:
-    """Show an atlas's metadata, its figures, its source and its findings.
+    """Show an atlas at a glance: its levels, its volumes, its metadata and its findings.
 
     ATLAS is NAME (the highest version in the database) or NAME@VERSION.
     """
@@ -34,6 +35,9 @@ def command(db: Database, atlas: str, form: str | None, output: str | None) -> N
     if form is not None or output is not None:
         write_table(row, form, output)
         return
+    levels = db.query("levels", atlas=atlas).to_pylist()
+    cut = db.query("cut", atlas=atlas, depth=depth_of_parts(levels)).to_pylist()
+    say(glance(row.to_pylist()[0], levels, cut) + "\n")
     _show(row)
     if findings.num_rows:
         say(f"\nfindings (all: atlasdb sql 'FROM \"{_full_name(row)}\".finding')")
